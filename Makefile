@@ -1,0 +1,58 @@
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+RENDER := $(PYTHON) -m deploy.render
+STACK := deploy/compose
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs smoke clean dev render queue lint
+
+help: ## Print these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## Bring the whole stack up and send one picture through it (BROKER=redis|rabbitmq)
+	@$(STACK)/up.sh
+
+down: ## Stop the stack; its data stays
+	@$(STACK)/down.sh
+
+status: ## What runs, where, and where its password is
+	@$(STACK)/status.sh
+
+logs: ## Follow the stack's logs (SERVICE=worker-media for one)
+	@. $(STACK)/stack.sh && running logs --follow --tail 100 $(SERVICE)
+
+smoke: ## Send one picture through the running stack
+	@. $(STACK)/stack.sh && running exec -T api python -m app.smoke --api http://127.0.0.1:8000 --mail http://mail:8025
+
+clean: ## Remove the stack, its data and the images built here; asks first (YES=1 answers)
+	@$(STACK)/clean.sh
+
+dev: .venv/ready ## Run the app as local processes: no Docker, no root
+	@$(PYTHON) -m app.dev
+
+render: .venv/ready ## Turn queues.toml into every platform's workers
+	@$(RENDER)
+
+queue: .venv/ready ## Add a queue to queues.toml and render (NAME=reports)
+	@$(RENDER) --add "$(NAME)"
+
+test: .venv/ready ## Everything but what is marked slow: unit, manifests, integration, stack
+	@$(PYTHON) -m tests
+
+test-all: .venv/ready ## Everything
+	@$(PYTHON) -m tests --slow
+
+test-%: .venv/ready
+	@$(PYTHON) -m tests $*
+
+lint: .venv/ready ## What CI checks before it tests
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/yamllint --strict .
+	@$(RENDER) --check
+
+lock: .venv/ready ## Pin the newest allowed versions of every dependency, with hashes
+	@requirements/lock.sh
+
+.venv/ready: requirements/test.txt pyproject.toml
+	@requirements/install.sh .venv

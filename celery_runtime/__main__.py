@@ -1,0 +1,3 @@
+from celery_runtime.cli import main
+
+raise SystemExit(main())

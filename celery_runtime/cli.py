@@ -1,0 +1,156 @@
+"""celery-runtime: the one command line, the same in a container, under systemd and on a laptop.
+
+Imports stand inside the commands, because `celery-runtime health` runs every few seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from celery_runtime.queues import Queue
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0, 1 for an unhealthy process, 2 for a wrong setting."""
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    if run is _health:
+        return _health(arguments)
+    from celery_runtime.settings import ConfigError
+
+    try:
+        return run(arguments)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="celery-runtime", description="Run and check the processes of a Celery app.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    worker = commands.add_parser("worker", help="serve one queue of queues.toml")
+    worker.add_argument("queue", metavar="QUEUE")
+    worker.set_defaults(run=_worker)
+
+    commands.add_parser("beat", help="send what is due by the schedule").set_defaults(run=_beat)
+    commands.add_parser("flower", help="serve Flower behind a login").set_defaults(run=_flower)
+    commands.add_parser("check-config", help="check variables, secrets and queues.toml").set_defaults(run=_check)
+
+    health = commands.add_parser("health", help="ask the process on this host; exit code 0 or 1")
+    health.add_argument("what", metavar="live|ready|URL")
+    health.set_defaults(run=_health)
+    return parser
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from celery_runtime.queues import load_queues
+    from celery_runtime.settings import ConfigError, RuntimeSettings, load
+
+    settings = load(RuntimeSettings)
+    queues = load_queues(settings.queues_file)
+    if arguments.queue not in queues:
+        raise ConfigError(
+            f"{settings.queues_file}: there is no queue {arguments.queue!r}.\n"
+            f"  Choose one of {', '.join(queues)}, or add it: make queue NAME={arguments.queue}"
+        )
+    app = _load_app(settings.celery_app)
+    app.worker_main(worker_options(queues[arguments.queue], settings.log_level))
+    return 0
+
+
+def worker_options(queue: Queue, log_level: str) -> list[str]:
+    """The options of `celery worker` that serve `queue` as queues.toml says."""
+    options = [
+        "worker",
+        f"--queues={queue.name}",
+        f"--hostname={queue.name}@%h",
+        f"--pool={queue.pool}",
+        f"--concurrency={queue.concurrency}",
+        f"--loglevel={log_level}",
+        # Chatter between workers that nothing here reads; it grows with the square of their number.
+        "--without-gossip",
+        "--without-mingle",
+    ]
+    if queue.pool == "prefork":
+        options += [
+            f"--soft-time-limit={queue.soft_time_limit}",
+            f"--time-limit={queue.time_limit}",
+            f"--max-tasks-per-child={queue.max_tasks_per_child}",
+        ]
+    return options
+
+
+def _beat(arguments: argparse.Namespace) -> int:
+    from celery_runtime.settings import RuntimeSettings, load
+
+    settings = load(RuntimeSettings)
+    app = _load_app(settings.celery_app)
+    from celery_runtime.beat import serve_health
+
+    serve_health()
+    # No --schedule and no pid file: the schedule is in Redis, and the lock there tells who is the one Beat.
+    app.start(["beat", f"--loglevel={settings.log_level}", "--pidfile="])
+    return 0
+
+
+def _flower(arguments: argparse.Namespace) -> int:
+    from celery_runtime.settings import ConfigError, RuntimeSettings, load
+
+    settings = load(RuntimeSettings)
+    if settings.flower_password is None:
+        raise ConfigError(
+            "FLOWER_PASSWORD_FILE is not set.\n"
+            "  Flower can stop tasks, so it is not served without a login: name a file that holds its password."
+        )
+    app = _load_app(settings.celery_app)
+    # Through the environment: a command line is readable by every user of the host.
+    os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower_user}:{settings.flower_password.get_secret_value()}"
+    app.start(["flower", f"--address={settings.flower_address}", f"--port={settings.flower_port}"])
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from celery_runtime.queues import load_queues
+    from celery_runtime.settings import RuntimeSettings, load
+
+    settings = load(RuntimeSettings)
+    queues = load_queues(settings.queues_file)
+    _load_app(settings.celery_app)
+    print(f"{settings.celery_app} on {settings.broker}, queues {', '.join(queues)}: settings and secrets are complete.")
+    return 0
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    from celery_runtime.probe import probe
+
+    healthy, answer = probe(arguments.what)
+    print(answer)
+    return 0 if healthy else 1
+
+
+def _load_app(name: str) -> Celery:
+    from celery.app.utils import find_app
+
+    from celery_runtime.settings import ConfigError
+
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        app: Any = find_app(name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"CELERY_APP = {name!r} cannot be imported: {error}.\n  A valid example: CELERY_APP=app.celery:app"
+        ) from None
+    return app
+
+
+if __name__ == "__main__":
+    sys.exit(main())

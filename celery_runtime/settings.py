@@ -1,0 +1,160 @@
+"""Settings from the environment, secrets from files, and errors that a person can act on.
+
+Every variable NAME may be given as NAME_FILE instead, the path of a file that holds the value. Passwords may come
+from a file only: an environment shows up in `docker inspect`, in crash reports and in every child process.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+
+class ConfigError(Exception):
+    """A setting is missing or wrong; the text names it, its value and what to do."""
+
+
+class _Environment(PydanticBaseSettingsSource):
+    """Reads NAME or NAME_FILE for each field of the settings class."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        name = field_name.upper()
+        value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
+        if value and path:
+            raise ConfigError(f"{name} and {name}_FILE are both set.\n  Remove one of them.")
+        if path:
+            return _read_secret(f"{name}_FILE", path), field_name, False
+        if value:
+            _refuse_plain_secret(name, value, field)
+        return value or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields.items()
+        found = {name: self.get_field_value(field, name)[0] for name, field in fields}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class EnvSettings(BaseSettings):
+    """Base class of typed settings: the field `redis_url` is the variable REDIS_URL or REDIS_URL_FILE.
+
+    A field of type SecretStr is read from its file only. Give each field `examples` for its error message.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _Environment(settings_cls)
+
+
+class RuntimeSettings(EnvSettings):
+    """What the runtime itself reads; one place for every platform."""
+
+    celery_app: str = Field("app.celery:app", examples=["app.celery:app"])
+    queues_file: Path = Field(Path("queues.toml"), examples=["queues.toml"])
+    broker: Literal["redis", "rabbitmq"] = Field("redis", examples=["redis"])
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        pattern=r"^(rediss?|sentinel|redis\+socket|unix)://",
+        examples=["redis://celery@redis:6379/0"],
+    )
+    redis_password: SecretStr | None = None
+    rabbitmq_url: str = Field(
+        "amqp://celery@127.0.0.1:5672/celery",
+        pattern=r"^amqps?://",
+        examples=["amqp://celery@rabbitmq:5672/celery"],
+    )
+    rabbitmq_password: SecretStr | None = None
+    flower_user: str = Field("admin", pattern=r"^[^:]+$", examples=["admin"])
+    flower_password: SecretStr | None = None
+    flower_address: str = Field("127.0.0.1", examples=["127.0.0.1"])
+    flower_port: int = Field(5555, ge=1, le=65535, examples=[5555])
+    health_port: int = Field(9808, ge=0, le=65535, examples=[9808])
+    health_address: str = Field("127.0.0.1", examples=["127.0.0.1"])
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", examples=["INFO"])
+
+    @property
+    def redis(self) -> str:
+        """The Redis URL with its password: broker (by default), results, locks and the Beat schedule."""
+        return _with_password(self.redis_url, self.redis_password)
+
+    @property
+    def broker_url(self) -> str:
+        """The URL of the broker that BROKER names, with its password."""
+        if self.broker == "redis":
+            return self.redis
+        return _with_password(self.rabbitmq_url, self.rabbitmq_password)
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(settings_class: type[S]) -> S:
+    """Return the settings that the environment describes; raises ConfigError with one paragraph per fault."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        fields = settings_class.model_fields
+        raise ConfigError("\n".join(_explain(fault, fields) for fault in error.errors())) from None
+
+
+def _explain(fault: Any, fields: dict[str, FieldInfo]) -> str:
+    name = str(fault["loc"][0])
+    shown = "(a secret)" if name.endswith("password") else repr(str(fault["input"]))
+    examples = (fields[name].examples if name in fields else None) or []
+    remedy = f"\n  A valid example: {name.upper()}={examples[0]}" if examples else ""
+    if fault["type"] == "missing":
+        return f"{name.upper()} is not set.{remedy}"
+    reason = fault["msg"].removeprefix("Value error, ")
+    return f"{name.upper()} = {shown} is not valid: {reason}.{remedy}"
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        text = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise ConfigError(
+            f"{name} = {path!r} cannot be read: {reason}.\n"
+            "  Write the value into that file and let the user of this process read it."
+        ) from None
+    if not text:
+        raise ConfigError(f"{name} = {path!r} is empty.\n  Write the value into that file.")
+    return text
+
+
+def _refuse_plain_secret(name: str, value: str, field: FieldInfo) -> None:
+    is_secret = "SecretStr" in str(field.annotation)
+    try:
+        has_password = "://" in value and urlsplit(value).password is not None
+    except ValueError:
+        has_password = False
+    if is_secret or has_password:
+        what = "is a secret" if is_secret else "contains a password"
+        remedy = f"{name}_FILE" if is_secret else f"{name}_FILE, or the password alone into its _PASSWORD_FILE"
+        raise ConfigError(
+            f"{name} {what}, and secrets are read from files only.\n"
+            f"  Write it into a file and name that file in {remedy}."
+        )
+
+
+def _with_password(url: str, password: SecretStr | None) -> str:
+    if password is None:
+        return url
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"
+    return urlunsplit(parts._replace(netloc=netloc))

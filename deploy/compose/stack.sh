@@ -1,0 +1,49 @@
+# shellcheck shell=bash disable=SC2034
+# The stack's names and files, sourced by up.sh, down.sh, status.sh and clean.sh.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+images=$here/../images
+
+# Settings come from the environment, then from deploy/compose/.env, then from the defaults in compose.yaml.
+setting() { # NAME DEFAULT
+  local value
+  eval "value=\${$1:-}"
+  if [ -z "$value" ] && [ -r "$here/.env" ]; then value=$(sed -n "s/^$1=//p" "$here/.env" | tail -n 1); fi
+  printf '%s' "${value:-$2}"
+}
+
+PROJECT=$(setting PROJECT celery-blueprint)
+BROKER=$(setting BROKER redis)
+SECRETS_DIR=$(setting SECRETS_DIR "$here/secrets")
+case $SECRETS_DIR in /*) ;; *) SECRETS_DIR=$here/$SECRETS_DIR ;; esac
+export PROJECT BROKER SECRETS_DIR
+
+# Published ports: service, variable, default.
+ports="api API_PORT 8000
+flower FLOWER_PORT 5555
+prometheus PROMETHEUS_PORT 9090
+alertmanager ALERTMANAGER_PORT 9093
+grafana GRAFANA_PORT 3000
+mail MAIL_PORT 8025
+rabbitmq RABBITMQ_PORT 15672"
+
+say() { printf '%s\n' "$*"; }
+
+refuse() { # WHAT REMEDY...
+  printf '%s\n' "$1" >&2
+  shift
+  printf '  %s\n' "$@" >&2
+  exit 2
+}
+
+# compose [registry|offline] ARGUMENTS: docker compose with the files of this stack.
+compose() {
+  local mode=$1
+  shift
+  set -- --file "$here/workers.yaml" --file "$here/monitoring.yaml" "$@"
+  if [ "$BROKER" = rabbitmq ]; then set -- --file "$here/compose.rabbitmq.yaml" "$@"; fi
+  if [ "$mode" = offline ]; then set -- --file "$here/compose.offline.yaml" "$@"; fi
+  docker compose --project-name "$PROJECT" --file "$here/compose.yaml" "$@"
+}
+
+# What runs is found by the project's name alone, so that these need no files, no secrets and no BROKER.
+running() { docker compose --project-name "$PROJECT" "$@"; }

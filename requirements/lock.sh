@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Writes the pinned requirements anew from pyproject.toml: one file for the image, one for a developer, one for builds.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+lock() { # FILE GROUP...
+  local file=$1 groups=()
+  shift
+  for group in "$@"; do groups+=(--group "$group"); done
+  .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --no-header --upgrade "${source[@]}" "${groups[@]}" --output-file "requirements/$file.txt"
+  echo "requirements/$file.txt"
+}
+
+source=(pyproject.toml)
+lock app app
+lock test app dev test lint build
+source=()
+lock build build
+source=(requirements/exporter.in)
+lock exporter
