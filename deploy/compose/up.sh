@@ -9,8 +9,7 @@ main() {
   [ -e "$here/.env" ] || cp "$here/.env.example" "$here/.env"
   "$here/secrets.sh"
   check_ports
-  choose_images
-  build
+  mode=$("$here/images.sh")
   check_queues
   start
   "$here/status.sh"
@@ -55,72 +54,6 @@ valid_port() {
 
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# Official images where a registry answers, else the same servers from distribution packages. Present images decide
-# at once; otherwise one short question to the registry does, so that nobody waits for fifteen time-outs.
-choose_images() {
-  mode=$(setting IMAGES "")
-  case $mode in
-    registry | offline) return ;;
-    "") ;;
-    *) refuse "IMAGES = '$mode' is not a source of images." "Write IMAGES=registry or IMAGES=offline, or leave it out." ;;
-  esac
-  if present registry; then
-    mode=registry
-  elif present offline; then
-    mode=offline
-  elif registry_answers; then
-    mode=registry
-    say "Images: a registry answers, pulling what is missing"
-  else
-    mode=offline
-    say "Images: no registry answers, building every image from distribution packages (about 4 minutes the first time)"
-  fi
-}
-
-present() { # MODE: are all third-party images here?
-  local names
-  names=$(compose "$1" config --images | grep -v '^celery-blueprint/app:' | sort -u)
-  # shellcheck disable=SC2086  # a list of names
-  docker image inspect $names >/dev/null 2>&1
-}
-
-registry_answers() {
-  local pid image
-  image=$(compose registry config --images | grep '^redis:')
-  docker manifest inspect "$image" >/dev/null 2>&1 &
-  pid=$!
-  for _ in $(seq 50); do # 10 s, in steps of 0.2 s
-    kill -0 "$pid" 2>/dev/null || { wait "$pid" && return 0 || return 1; }
-    sleep 0.2
-  done
-  kill "$pid" 2>/dev/null || true
-  return 1
-}
-
-build() {
-  [ "$mode" = registry ] || "$images/base.sh"
-  if [ "$mode" = registry ]; then compose registry pull --quiet --ignore-buildable --policy missing; fi
-  say "Images: building what changed"
-  (compose "$mode" config -q) || exit 2
-  built=$(mktemp)
-  trap 'rm -f "$built"' EXIT
-  if [ -t 1 ]; then
-    with_build_settings build
-  elif ! with_build_settings --progress=plain build >"$built" 2>&1; then
-    tail -n 30 "$built" >&2
-    exit 1
-  fi
-}
-
-with_build_settings() {
-  # shellcheck source=deploy/images/settings.sh
-  . "$images/settings.sh"
-  local code=0
-  compose "$mode" "$@" || code=$?
-  rm -rf "$BUILD_SETTINGS"
-  return "$code"
-}
-
 # queues.toml and the file rendered from it, read by the image that will read them in a moment.
 check_queues() {
   docker run --rm --network none --read-only --volume "$here/../..:/repository:ro" --workdir /repository \
@@ -129,10 +62,7 @@ check_queues() {
 
 start() {
   say "Stack: starting ($PROJECT, broker $BROKER)"
-  if ! compose "$mode" up --detach --no-build --remove-orphans --quiet-pull >"$built" 2>&1; then
-    cat "$built" >&2
-    explain
-  fi
+  compose "$mode" --progress quiet up --detach --no-build --remove-orphans || explain
   running exec -T api python -m app.smoke --api http://127.0.0.1:8000 --mail http://mail:8025 || explain
   wait_until_healthy || explain
 }

@@ -1,0 +1,117 @@
+"""Run the test tiers, each as one pytest session, and print a line per tier: `python -m tests [TIER ...] [--slow]`.
+
+A tier that cannot run on this machine says why and counts as skipped; it never counts as passed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One folder of tests; `needs` are commands that make what it stands on, run once, in order."""
+
+    name: str
+    what: str
+    needs: tuple[str, ...] = ()
+
+
+DOCKER = "deploy/hosts/docker.sh"
+IMAGES = "tests/images.sh"
+TIERS = (
+    Tier("unit", "modules by themselves, tasks run eagerly"),
+    Tier("manifests", "rendered files, and Compose's reading of every combination", (DOCKER,)),
+    Tier("integration", "tasks on real Redis, RabbitMQ and PostgreSQL; `make dev`", (DOCKER, IMAGES)),
+    Tier("stack", "the Compose stack, up and down, on both brokers", (DOCKER, IMAGES)),
+)
+
+
+@dataclass
+class Outcome:
+    """What one tier came to; seconds without its set-up."""
+
+    name: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+    def __str__(self) -> str:
+        counts = f"{self.passed:4} passed  {self.failed:3} failed  {self.skipped:3} skipped"
+        return f"{self.name:12} {counts}  {self.seconds:6.1f} s  {self.note}".rstrip()
+
+
+def main() -> int:
+    """Run the named tiers or all; returns 0 when nothing failed and at least one test passed."""
+    names = [tier.name for tier in TIERS]
+    parser = argparse.ArgumentParser(description="Run the test tiers.")
+    parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"of {', '.join(names)} (default: all)")
+    parser.add_argument("--slow", action="store_true", help="the tests marked slow too")
+    arguments = parser.parse_args()
+    unknown = set(arguments.tiers) - set(names)
+    if unknown:
+        parser.error(f"there is no tier {min(unknown)!r}; choose from {', '.join(names)}")
+    ready: dict[str, str] = {}
+    chosen = [tier for tier in TIERS if not arguments.tiers or tier.name in arguments.tiers]
+    outcomes = [_run(tier, ready, slow=arguments.slow) for tier in chosen]
+    print("\n" + "\n".join(map(str, outcomes)))
+    passed, failed, skipped = (sum(getattr(o, key) for o in outcomes) for key in ("passed", "failed", "skipped"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return 0 if passed and not failed else 1
+
+
+def _run(tier: Tier, ready: dict[str, str], *, slow: bool) -> Outcome:
+    print(f"\n== {tier.name}: {tier.what}", flush=True)
+    for command in tier.needs:
+        if command not in ready:
+            ready[command] = _prepare(command)
+        if ready[command]:
+            return Outcome(tier.name, skipped=1, note=f"not run: {ready[command]}")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        options = [] if slow else ["-m", "not slow"]
+        command = [sys.executable, "-m", "pytest", f"tests/{tier.name}", f"--junitxml={report}", *options]
+        began = time.monotonic()
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        return _outcome(tier.name, report, code, time.monotonic() - began)
+
+
+def _prepare(command: str) -> str:
+    """Run one set-up command; returns why it cannot be had here, or nothing. A broken set-up ends the run."""
+    began = time.monotonic()
+    result = subprocess.run([ROOT / command], cwd=ROOT, check=False, stderr=subprocess.PIPE, text=True)
+    sys.stderr.write(result.stderr)
+    if result.returncode == 0:
+        print(f"{command}: ready after {time.monotonic() - began:.0f} s", flush=True)
+        return ""
+    reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[0]
+    if command == DOCKER and result.returncode == 2 and not os.environ.get("CI"):
+        return reason
+    sys.exit(f"{command} failed: {reason}")
+
+
+def _outcome(name: str, report: Path, code: int, seconds: float) -> Outcome:
+    if not report.exists():
+        return Outcome(name, failed=1, seconds=seconds, note=f"pytest ended with exit code {code}")
+    suite = next(iter(ET.parse(report).getroot().iter("testsuite")))  # noqa: S314  written by pytest just now
+    tests, failed, skipped = (int(suite.get(key, "0")) for key in ("tests", "failures", "skipped"))
+    failed += int(suite.get("errors", "0"))
+    if code not in (0, 1, 5):
+        return Outcome(name, failed=failed + 1, seconds=seconds, note=f"pytest ended with exit code {code}")
+    return Outcome(name, max(tests - failed - skipped, 0), failed, skipped, seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

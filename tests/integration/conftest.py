@@ -1,0 +1,158 @@
+"""Real brokers and a real database in containers, and the app's own processes in front of them.
+
+The brokers run with the configuration of the Compose stack, so that a test that passes here tells about the stack.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image is not to be had everywhere; see `containers`
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import docker
+import pytest
+from testcontainers.core.container import DockerContainer
+
+from tests.integration.processes import Service
+
+ROOT = Path(__file__).parents[2]
+LABEL = "celery-blueprint.integration"
+PASSWORD = "integration"
+REDIS_USERS = f"user default off\nuser celery on >{PASSWORD} ~* &* +@all -@admin -@dangerous +info\n"
+
+
+@pytest.fixture(scope="session")
+def images():
+    """The name of each third-party image, by service: whatever `make up` uses on this machine."""
+    source = subprocess.run([ROOT / "tests/images.sh"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    script = f"BROKER=rabbitmq && . deploy/compose/stack.sh && compose {source} config --format json"
+    config = subprocess.run(["bash", "-euc", script], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {name: service["image"] for name, service in json.loads(config)["services"].items()}
+
+
+@pytest.fixture(scope="session")
+def containers():
+    """Starts containers on free ports of 127.0.0.1, and removes them whatever happened."""
+    run = f"{LABEL}={os.getpid()}"
+
+    def start(image, port, *command, files=(), env=(), user=None):
+        container = DockerContainer(image).with_kwargs(labels=dict([run.split("=")]), user=user)
+        container.ports[f"{port}/tcp"] = ("127.0.0.1", None)
+        for name, value in dict(env).items():
+            container.with_env(name, value)
+        for host, inside in files:
+            container.with_volume_mapping(str(host), inside, "ro")
+        if command:
+            container.with_command(list(command))
+        container.start()
+        wrapped = container.get_wrapped_container()
+        wrapped.reload()
+        return wrapped, int(wrapped.ports[f"{port}/tcp"][0]["HostPort"])
+
+    yield start
+    client = docker.from_env()
+    for container in client.containers.list(all=True, filters={"label": run}):
+        container.remove(force=True, v=True)
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def secrets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("secrets")
+    folder.chmod(0o755)
+    for parent in (folder.parent, folder.parent.parent):
+        parent.chmod(0o755)  # the servers read as users of their own
+    (folder / "password").write_text(PASSWORD)
+    (folder / "redis_users").write_text(REDIS_USERS)
+    (folder / "rabbitmq.conf").write_text(f"default_pass = {PASSWORD}\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def redis(images, containers, secrets):
+    config = ROOT / "deploy/compose/config/redis.conf"
+    files = [(config, "/etc/redis/redis.conf"), (secrets / "redis_users", "/run/secrets/redis_users")]
+    container, port = containers(
+        images["redis"], 6379, "redis-server", "/etc/redis/redis.conf", files=files, user="redis"
+    )
+    login = f"celery:{PASSWORD}"
+    until(lambda: b"PONG" in container.exec_run(["redis-cli", "-u", f"redis://{login}@127.0.0.1", "ping"]).output)
+    return container, f"redis://celery@127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(images, containers, secrets):
+    config = ROOT / "deploy/compose/config"
+    files = [
+        (config / "rabbitmq.conf", "/etc/rabbitmq/rabbitmq.conf"),
+        (config / "rabbitmq-plugins", "/etc/rabbitmq/enabled_plugins"),
+        (secrets / "rabbitmq.conf", "/etc/rabbitmq/conf.d/20-password.conf"),
+    ]
+    container, port = containers(images["rabbitmq"], 5672, files=files, user="rabbitmq")
+    until(lambda: container.exec_run(["rabbitmq-diagnostics", "-q", "check_port_connectivity"]).exit_code == 0, 60)
+    return container, f"amqp://celery@127.0.0.1:{port}/celery"
+
+
+@pytest.fixture(scope="session")
+def postgres(images, containers, secrets):
+    env = {"POSTGRES_USER": "app", "POSTGRES_DB": "app", "POSTGRES_PASSWORD_FILE": "/run/secrets/password"}
+    files = [(secrets / "password", "/run/secrets/password")]
+    container, port = containers(images["postgres"], 5432, "postgres", files=files, env=env, user="postgres")
+    until(lambda: container.exec_run(["pg_isready", "-h", "127.0.0.1", "-U", "app", "-q"]).exit_code == 0)
+    return container, f"postgresql+psycopg://app@127.0.0.1:{port}/app"
+
+
+@pytest.fixture(scope="session", params=["redis", "rabbitmq"])
+def broker(request):
+    """The name of the broker; every test that uses it runs on both."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def environment(broker, redis, postgres, secrets, request):
+    """The variables that every process of the app gets."""
+    variables = {
+        **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}},
+        "BROKER": broker,
+        "REDIS_URL": redis[1],
+        "DATABASE_URL": postgres[1],
+        "QUEUES_FILE": str(ROOT / "queues.toml"),
+        "PYTHONPATH": str(ROOT),
+        "FAULTS": "on",
+        "MAIL_TO": "owner@example.org",
+        "SMTP_HOST": "127.0.0.1",
+    }
+    variables |= {f"{name}_PASSWORD_FILE": str(secrets / "password") for name in ("REDIS", "RABBITMQ", "DATABASE")}
+    if broker == "rabbitmq":
+        variables["RABBITMQ_URL"] = request.getfixturevalue("rabbitmq")[1]
+    return variables
+
+
+@pytest.fixture(scope="session")
+def service(environment, tmp_path_factory):
+    """The app on one broker: migrated, with its API, a mailbox, and a worker per queue that has tasks."""
+    service = Service(environment, tmp_path_factory.mktemp("logs"))
+    try:
+        service.start_all()
+        yield service
+    finally:
+        service.stop_all()
+
+
+@pytest.fixture
+def clean_mailbox(service):
+    service.mail.delete("/api/messages").raise_for_status()
+    return service.mail
+
+
+def until(condition, seconds=30):
+    """Wait until `condition()` is true; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)

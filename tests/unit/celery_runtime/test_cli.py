@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from celery_runtime.cli import main, worker_options
+from celery_runtime.queues import load_queues
+
+
+@pytest.fixture(autouse=True)
+def two_queues(monkeypatch, tmp_path):
+    path = tmp_path / "queues.toml"
+    path.write_text("[queues.media]\ntime_limit = 300\n[queues.ai]\npool = 'threads'\nconcurrency = 16\n")
+    monkeypatch.setenv("QUEUES_FILE", str(path))
+    return load_queues(path)
+
+
+def test_a_worker_gets_its_limits_from_the_file(two_queues):
+    options = worker_options(two_queues["media"], "INFO")
+
+    assert {"--queues=media", "--concurrency=2", "--soft-time-limit=290", "--time-limit=300"} < set(options)
+
+
+def test_a_pool_that_knows_no_limits_is_given_none(two_queues):
+    options = worker_options(two_queues["ai"], "INFO")
+
+    assert "--pool=threads" in options and not any("time-limit" in option for option in options)
+
+
+@pytest.mark.parametrize(
+    ("variables", "command", "names"),
+    [
+        ({}, ["worker", "reports"], ["no queue 'reports'", "media, ai", "make queue NAME=reports"]),
+        ({"BROKER": "kafka"}, ["worker", "media"], ["BROKER = 'kafka'"]),
+        ({"BROKER": "kafka"}, ["beat"], ["BROKER = 'kafka'"]),
+        ({}, ["flower"], ["FLOWER_PASSWORD_FILE is not set"]),
+        ({"CELERY_APP": "absent.module"}, ["check-config"], ["CELERY_APP = 'absent.module'", "app.celery:app"]),
+        ({"QUEUES_FILE": "absent.toml"}, ["check-config"], ["absent.toml"]),
+        ({"REDIS_PASSWORD_FILE": "/absent"}, ["worker", "media"], ["REDIS_PASSWORD_FILE = '/absent'"]),
+    ],
+)
+def test_a_wrong_setting_ends_with_code_2_and_a_message(monkeypatch, capsys, variables, command, names):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    for name in names:
+        assert name in message
+
+
+def test_the_health_command_costs_less_than_a_tenth_of_a_second_of_cpu():
+    before = os.times()
+    subprocess.run([sys.executable, "-m", "celery_runtime", "health", "live"], check=False, capture_output=True)
+    after = os.times()
+
+    spent = (after.children_user - before.children_user) + (after.children_system - before.children_system)
+    assert spent < 0.1
+
+
+def test_the_health_command_answers_at_once_when_nothing_listens(monkeypatch, capsys):
+    monkeypatch.setenv("HEALTH_PORT", "1")
+    began = time.monotonic()
+
+    assert main(["health", "ready"]) == 1
+    assert time.monotonic() - began < 1
+    assert "no answer from http://127.0.0.1:1/readyz" in capsys.readouterr().out

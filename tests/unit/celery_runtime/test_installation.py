@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+from celery import Celery
+
+from celery_runtime import install
+from celery_runtime.installation import publish_patiently
+from celery_runtime.settings import ConfigError
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    def install_with(broker, text="[queues.default]\n[queues.media]\ntime_limit = 7200\n"):
+        (tmp_path / "queues.toml").write_text(text)
+        monkeypatch.setenv("QUEUES_FILE", str(tmp_path / "queues.toml"))
+        monkeypatch.setenv("BROKER", broker)
+        return install(Celery("some-app"))
+
+    return install_with
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_no_message_is_acknowledged_before_its_task_ended(installed, broker):
+    conf = installed(broker).conf
+
+    assert conf.task_acks_late and conf.task_reject_on_worker_lost
+    assert conf.worker_prefetch_multiplier == 1
+    assert conf.broker_connection_max_retries is None
+    assert conf.accept_content == ["json"]
+
+
+def test_redis_delivers_no_running_task_a_second_time(installed):
+    conf = installed("redis").conf
+
+    assert conf.broker_transport_options["visibility_timeout"] >= 2 * 7230  # the longest queue's grace
+    assert conf.broker_transport_options["socket_timeout"] == 10
+
+
+def test_rabbitmq_confirms_every_message_into_a_quorum_queue(installed):
+    conf = installed("rabbitmq").conf
+
+    assert conf.broker_transport_options == {"confirm_publish": True}
+    assert {queue.queue_arguments["x-queue-type"] for queue in conf.task_queues} == {"quorum"}
+    assert conf.result_backend.startswith("redis://")
+
+
+def test_only_queues_of_the_file_exist(installed):
+    app = installed("redis")
+
+    assert [queue.name for queue in app.conf.task_queues] == ["default", "media"]
+    assert app.conf.task_default_queue == "default"
+    assert app.conf.task_create_missing_queues is False
+
+
+def test_a_file_without_a_queue_named_default_sends_to_its_first(installed):
+    assert installed("redis", "[queues.slow]\n[queues.fast]\n").conf.task_default_queue == "slow"
+
+
+def test_a_web_process_gives_up_publishing_and_a_worker_does_not(installed):
+    app = installed("redis")
+    assert app.conf.task_publish_retry_policy["max_retries"] == 5
+
+    publish_patiently(app)
+    assert app.conf.task_publish_retry_policy["max_retries"] is None
+
+
+def test_a_broken_file_is_a_config_error(installed):
+    with pytest.raises(ConfigError, match="is not a known key"):
+        installed("redis", "[queues.a]\nspeed = 1\n")
