@@ -35,14 +35,13 @@ refuse() { # WHAT REMEDY...
   exit 2
 }
 
-# compose [registry|offline] ARGUMENTS: docker compose with the files of this stack.
+# compose [registry|offline] ARGUMENTS: docker compose with the files of this stack; later files win.
 compose() {
-  local mode=$1
+  local mode=$1 files=(--file "$here/compose.yaml" --file "$here/workers.yaml" --file "$here/monitoring.yaml")
   shift
-  set -- --file "$here/workers.yaml" --file "$here/monitoring.yaml" "$@"
-  if [ "$BROKER" = rabbitmq ]; then set -- --file "$here/compose.rabbitmq.yaml" "$@"; fi
-  if [ "$mode" = offline ]; then set -- --file "$here/compose.offline.yaml" "$@"; fi
-  docker compose --project-name "$PROJECT" --file "$here/compose.yaml" "$@"
+  if [ "$BROKER" = rabbitmq ]; then files+=(--file "$here/compose.rabbitmq.yaml"); fi
+  if [ "$mode" = offline ]; then files+=(--file "$here/compose.offline.yaml"); fi
+  docker compose --project-name "$PROJECT" "${files[@]}" "$@"
 }
 
 # What runs is found by the project's name alone, so that these need no files, no secrets and no BROKER.

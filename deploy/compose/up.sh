@@ -76,12 +76,12 @@ wait_until_healthy() {
 }
 
 explain() {
-  say ""
-  say "The stack did not come up. What is not healthy, and its last words:" >&2
-  running ps --all --format '{{.Service}} {{.State}} {{.Health}} {{.ExitCode}}' |
-    grep -vE ' running healthy | exited +0$' | while read -r service state _; do
-      say "--- $service ($state)"
-      running logs --no-log-prefix --tail 8 "$service" </dev/null
+  local broken='(restarting|dead) |running unhealthy|exited .*[1-9][0-9]*$'
+  say "The stack did not come up. What failed, and its last words:" >&2
+  running ps --all --format '{{.Name}} {{.State}} {{.Health}} {{.ExitCode}}' | grep -E "$broken" |
+    while read -r container state _; do
+      say "--- $container ($state)"
+      docker logs --tail 8 "$container" 2>&1 </dev/null | cut -c1-300
     done >&2
   say "Read more: make logs. Take it down: make down." >&2
   exit 1

@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from PIL import Image
 
@@ -15,10 +15,10 @@ Answers = dict[str, Any]  # "GET /path" -> JSON, bytes, (status, JSON), or a fun
 def jpeg(width: int, height: int, exif: bool = False) -> bytes:
     """A small picture, with the name of a camera in its EXIF if wanted."""
     fields = Image.Exif()
-    if exif:
-        fields[0x010F] = "Example Camera"
+    fields[0x010F] = "Example Camera"
+    options = {"exif": fields} if exif else {}
     out = io.BytesIO()
-    Image.new("RGB", (width, height), "teal").save(out, "JPEG", exif=fields)
+    Image.new("RGB", (width, height), "teal").save(out, "JPEG", **options)
     return out.getvalue()
 
 
@@ -41,9 +41,7 @@ def good_answers(photo: bytes, size: tuple[int, int], thumbnails: dict[int, tupl
     }
     listed = []
     for longest, shape in thumbnails.items():
-        entry, answers[f"GET /images/7/thumbnails/{longest}"] = variant(
-            f"/images/7/thumbnails/{longest}", *shape
-        )
+        entry, answers[f"GET /images/7/thumbnails/{longest}"] = variant(f"/images/7/thumbnails/{longest}", *shape)
         listed.append({"size": longest, **entry})
     original = {"width": size[0], "height": size[1], "bytes": len(photo)}
     answers["GET /images/7"] = {
@@ -61,7 +59,7 @@ class FakeStack:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> "FakeStack":
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -75,16 +73,14 @@ class FakeStack:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                answer = answers.get(
-                    f"{self.command} {self.path}", (404, {"error": "unknown", "remedy": "none"})
-                )
+                answer = answers.get(f"{self.command} {self.path}", (404, {"error": "unknown", "remedy": "none"}))
                 status, body = _unpacked(answer)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_POST = do_GET
+            do_POST = do_GET  # noqa: N815  the name is http.server's
 
             def log_message(self, *_: object) -> None:
                 pass

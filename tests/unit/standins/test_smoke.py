@@ -92,7 +92,7 @@ def wrong_thumbnail(longest, width, height, exif=False):
     ("change", "complaint"),
     [
         (broken("POST /images", (415, {"error": "not an image"})), "expected status 202, got 415"),
-        (broken("POST /images", (202, {"image_id": 7})), "lacks 'task'"),
+        (broken("POST /images", (202, {"image_id": 7})), "lacks 'image'"),
         (broken("POST /images", (202, b"hello")), "expected JSON"),
         (broken("GET /tasks/t", {"state": "FAILURE", "error": "no pixels"}), "FAILURE: no pixels"),
         (broken("GET /tasks/t", (500, {"error": "oops"})), "got 500"),
@@ -143,7 +143,7 @@ def test_what_does_not_come_is_named_at_the_deadline(smoke, answers, key, value,
 def test_no_stack_and_no_photo_are_clear_messages(tmp_path, capsys):
     assert main(["--api", "http://127.0.0.1:1", "--timeout", "0.1"]) == 1
     assert "an answer from http://127.0.0.1:1 did not come" in capsys.readouterr().err
-    assert main(["--photo", str(tmp_path / "none.jpg")]) == 1
+    assert main(["--photo", str(tmp_path / "none.jpg")]) == 1  # before anything is asked of a stack
     assert "none.jpg" in capsys.readouterr().err
     (tmp_path / "text.jpg").write_text("hello")
     assert main(["--photo", str(tmp_path / "text.jpg")]) == 1

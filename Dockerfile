@@ -1,0 +1,49 @@
+# One image for the API, the workers, Beat, Flower and the stand-ins: which of them it is, the command says.
+# Layers stand in the order of how seldom they change; a change in app/ costs the last two.
+# Must build with the BuildKit of Engine 20.10: no syntax line (it would be pulled), no here-documents.
+ARG BASE_IMAGE=python:3.13-slim-trixie
+
+# ---- third-party packages, each checked against its hash; pip itself stays in /opt/build
+FROM ${BASE_IMAGE} AS packages
+# For `strip`: the wheels of compiled Python carry 12 MB of debugging symbols.
+RUN --mount=type=bind,source=deploy/images/install.sh,target=/tmp/install.sh \
+    --mount=type=secret,id=ca --mount=type=secret,id=apt_conf --mount=type=secret,id=apt_sources \
+    sh /tmp/install.sh binutils
+RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
+ENV PIP_CONFIG_FILE=/run/secrets/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COLOR=1
+COPY requirements/app.txt /tmp/
+RUN --mount=type=secret,id=ca --mount=type=secret,id=pip --mount=type=cache,target=/root/.cache/pip \
+    /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes -r /tmp/app.txt && \
+    find /opt/venv/lib -type d \( -name tests -o -path '*/sqlalchemy/testing' -o -path '*/tornado/test' \) \
+    -prune -exec rm -r {} + && \
+    find /opt/venv/lib -name '*.so' -exec strip --strip-unneeded {} +
+
+# ---- celery_runtime, as a tree to be laid over /opt/venv
+FROM packages AS runtime
+COPY requirements/build.txt /tmp/
+RUN --mount=type=secret,id=ca --mount=type=secret,id=pip --mount=type=cache,target=/root/.cache/pip \
+    /opt/build/bin/pip install --quiet --require-hashes -r /tmp/build.txt
+WORKDIR /build
+COPY pyproject.toml README.md ./
+COPY celery_runtime celery_runtime
+RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . && \
+    /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-deps --prefix /opt/runtime dist/*.whl
+
+# ---- the application, with its bytecode: the root file system is read-only later, and import time counts
+FROM ${BASE_IMAGE} AS source
+WORKDIR /srv
+COPY app app
+RUN python3 -m compileall -q app
+
+FROM ${BASE_IMAGE}
+RUN groupadd --gid 10001 celery && \
+    useradd --uid 10001 --gid celery --home-dir /srv --no-create-home --no-log-init --shell /usr/sbin/nologin celery
+WORKDIR /srv
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/srv PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+LABEL celery-blueprint.built=1
+USER 10001:10001
+CMD ["python", "-m", "app.api"]
+COPY --from=packages /opt/venv /opt/venv
+COPY --from=runtime /opt/runtime /opt/venv
+COPY --from=source /srv /srv
+COPY queues.toml ./

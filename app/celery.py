@@ -1,0 +1,19 @@
+"""The Celery app. Its broker, queues and safe settings come from `celery_runtime`, its routes from here."""
+
+from celery import Celery
+
+from app.schedule import BEAT_SCHEDULE
+from celery_runtime import install
+
+app = install(Celery("app"))
+app.conf.update(
+    include=["app.tasks.media", "app.tasks.email", "app.tasks.faults", "app.tasks.cleanup"],
+    # A module of tasks has the queue of its name; what is not listed goes to the default queue, and faults go
+    # where their caller says.
+    task_routes={
+        "app.tasks.media.*": {"queue": "media"},
+        "app.tasks.email.*": {"queue": "email"},
+        "app.tasks.ai.*": {"queue": "ai"},
+    },
+    beat_schedule=BEAT_SCHEDULE,
+)

@@ -1,0 +1,1 @@
+"""The database's revisions, run by `app/migrate.py`."""

@@ -1,0 +1,157 @@
+"""The tables. `app/migrations/` creates them; a test fails when the two differ."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+PROCESSING, READY, FAILED = "processing", "ready", "failed"
+
+
+def now() -> datetime:
+    """The present time in UTC."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time with its zone; SQLite keeps none, so that what it returns is marked as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Post(Base):
+    __tablename__ = "posts"
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Image(Base):
+    """A picture and how far its pipeline is: each step leaves its trace in a column or a variant."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        CheckConstraint(f"state IN ('{PROCESSING}', '{READY}', '{FAILED}')", name="state"),
+        Index(None, "state", "updated_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
+    state: Mapped[str] = mapped_column(String(10), default=PROCESSING)
+    error: Mapped[str | None] = mapped_column(Text)
+    width: Mapped[int]
+    height: Mapped[int]
+    format: Mapped[str] = mapped_column(String(10))
+    bytes: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    details: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    validated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    notified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, onupdate=now)
+
+    user: Mapped[User | None] = relationship()
+    variants: Mapped[list["ImageVariant"]] = relationship(
+        order_by="ImageVariant.size", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class ImageVariant(Base):
+    """A JPEG derived from an image: `kind` is compressed or thumbnail-SIZE, `size` its longest side at most."""
+
+    __tablename__ = "image_variants"
+    __table_args__ = (UniqueConstraint("image_id", "kind"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(20))
+    size: Mapped[int]
+    width: Mapped[int]
+    height: Mapped[int]
+    bytes: Mapped[int]
+
+
+class Blob(Base):
+    """Bytes under a key. Read and written by `app/storage.py` alone."""
+
+    __tablename__ = "blobs"
+
+    key: Mapped[str] = mapped_column(String(100), primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class FaultBatch(Base):
+    """One POST /faults: `accepted` is how many of `count` messages the broker confirmed."""
+
+    __tablename__ = "fault_batches"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(String(20))
+    queue: Mapped[str] = mapped_column(String(40))
+    count: Mapped[int]
+    seconds: Mapped[float]
+    accepted: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+
+
+class FaultEvent(Base):
+    """A start or an end of task `n` of a batch. No foreign key: a row must cost one insert and nothing more."""
+
+    __tablename__ = "fault_events"
+    __table_args__ = (Index(None, "batch", "kind", "n"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    batch: Mapped[UUID]
+    n: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(5))
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

@@ -1,0 +1,54 @@
+"""Remove what nobody will look at again. Beat publishes these; `app/schedule.py` says when."""
+
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+
+from app import storage
+from app.celery import app
+from app.db import transaction
+from app.models import FAILED, PROCESSING, FaultBatch, FaultEvent, Image, now
+from app.progress import original_key, variant_key
+from app.tasks import DatabaseTask
+
+KEEP_FAULTS = timedelta(days=1)  # the longest soak test, and a night to look at its ledger
+KEEP_DEAD_IMAGES = timedelta(days=7)  # long enough for its owner to ask why, and for a queue that was stopped
+CHUNK = 100  # rows a transaction, so that no row is locked for long
+
+
+@app.task(base=DatabaseTask)
+def remove_old_fault_batches() -> int:
+    """Remove the ledgers of batches older than KEEP_FAULTS; returns how many."""
+    with transaction() as session:
+        old = list(session.scalars(select(FaultBatch.id).where(FaultBatch.created_at < now() - KEEP_FAULTS)))
+    for batch in old:
+        with transaction() as session:
+            session.execute(delete(FaultEvent).where(FaultEvent.batch == batch))
+            session.execute(delete(FaultBatch).where(FaultBatch.id == batch))
+    return len(old)
+
+
+@app.task(base=DatabaseTask)
+def remove_dead_images() -> int:
+    """Remove pictures that failed, or are stuck, since KEEP_DEAD_IMAGES; returns how many."""
+    removed = 0
+    while chunk := _remove_chunk():
+        removed += chunk
+    return removed
+
+
+def _remove_chunk() -> int:
+    dead = (
+        select(Image)
+        .where(Image.state.in_((PROCESSING, FAILED)), Image.updated_at < now() - KEEP_DEAD_IMAGES)
+        .limit(CHUNK)
+        .with_for_update(skip_locked=True)
+    )
+    with transaction() as session:
+        images = session.scalars(dead).all()
+        for image in images:
+            for variant in image.variants:
+                storage.delete(session, variant_key(image.id, variant.kind))
+            storage.delete(session, original_key(image.id))
+            session.delete(image)
+    return len(images)

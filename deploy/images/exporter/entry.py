@@ -1,0 +1,61 @@
+"""Start celery-exporter with a broker URL whose password comes from a file.
+
+The exporter takes the whole URL, password included, from its command line or environment, where `docker inspect`
+and `ps` show it. Here it is put together inside the process, from the variables that every service of the stack
+has: BROKER, then REDIS_URL and REDIS_PASSWORD_FILE, or RABBITMQ_URL and RABBITMQ_PASSWORD_FILE.
+Runs unchanged in the official image (code in /app) and in ours (installed from PyPI); flags are the exporter's own.
+"""
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+URL_VARIABLES = {"redis": "REDIS", "rabbitmq": "RABBITMQ"}
+
+
+def broker_url(environment):
+    """Return the URL of the chosen broker; ValueError says which variable is wrong, and how to mend it."""
+    broker = environment.get("BROKER", "redis")
+    if broker not in URL_VARIABLES:
+        raise ValueError(f"BROKER={broker!r} is unknown.\n  Set it to one of: {', '.join(URL_VARIABLES)}.")
+    prefix = URL_VARIABLES[broker]
+    url = environment.get(f"{prefix}_URL", "")
+    if not urlsplit(url).hostname:
+        raise ValueError(f"{prefix}_URL={url!r} names no host.\n  Example: redis://celery@redis:6379/0")
+    file = environment.get(f"{prefix}_PASSWORD_FILE")
+    return with_password(url, read_password(f"{prefix}_PASSWORD_FILE", file)) if file else url
+
+
+def read_password(variable, file):
+    """Return the stripped content of a password file; ValueError when there is none."""
+    try:
+        password = Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"{variable}={file}: {error.strerror}.\n  Mount a readable file there.") from None
+    if not password:
+        raise ValueError(f"{variable}={file} is empty.\n  Put the broker's password into it.")
+    return password
+
+
+def with_password(url, password):
+    """Return the URL with the password, quoted, beside its user."""
+    parts = urlsplit(url)
+    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
+
+
+def main():
+    """Run the exporter in this process."""
+    try:
+        os.environ["CE_BROKER_URL"] = broker_url(os.environ)
+    except ValueError as error:
+        sys.exit(f"celery-exporter: {error}")
+    sys.path.insert(0, "/app")
+    from src.cli import cli  # the exporter's own package, in either image
+
+    cli(auto_envvar_prefix="CE")
+
+
+if __name__ == "__main__":
+    main()

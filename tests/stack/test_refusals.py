@@ -1,0 +1,123 @@
+"""`make up` with something wrong: exit code 2, one clear message, and nothing started."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.stack.stack import PORTS, ROOT, Stack, free_ports, run
+
+PASSWORDS = ("postgres", "redis", "rabbitmq", "flower", "grafana")
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """A project that isn't up, with ports that are free."""
+    return {
+        **os.environ,
+        **free_ports(),
+        "BROKER": "redis",
+        "PROJECT": f"stack-test-{secrets.token_hex(3)}",
+        "SECRETS_DIR": str(tmp_path / "secrets"),
+    }
+
+
+def assert_refused(environ, *words, root=ROOT):
+    stack = Stack(environ, root)
+    try:
+        result = stack.up()
+        assert result.returncode == 2, result.stdout + result.stderr
+        for word in words:
+            assert word in result.stderr + result.stdout
+        assert "Traceback" not in result.stderr + result.stdout
+        assert stack.containers() == {}
+        assert stack.networks() == []
+    finally:
+        stack.remove()
+
+
+@pytest.mark.parametrize("broker", ["kafka", "Redis", "redis "])
+def test_an_unknown_broker(environ, broker):
+    assert_refused(
+        environ | {"BROKER": broker}, f"BROKER = '{broker}' is not a broker", "BROKER=redis or BROKER=rabbitmq"
+    )
+
+
+@pytest.mark.parametrize("variable", PORTS[:-1])
+def test_a_port_in_use_names_the_variable_that_changes_it(environ, variable):
+    with socket.create_server(("127.0.0.1", int(environ[variable]))):
+        assert_refused(environ, f"Port {environ[variable]} on 127.0.0.1 is in use", f"{variable}=")
+
+
+@pytest.mark.parametrize("port", ["http", "0", "70000"])
+def test_a_port_that_is_none(environ, port):
+    assert_refused(environ | {"FLOWER_PORT": port}, f"FLOWER_PORT = '{port}' is not a port")
+
+
+def test_a_project_name_that_docker_would_refuse(environ):
+    name = environ["PROJECT"]
+    stack = Stack(environ | {"PROJECT": f"{name} Upper"})
+    result = stack.up()
+    assert result.returncode == 2
+    assert "is not a name for a Compose project" in result.stderr
+
+
+@pytest.fixture
+def passwords(environ):
+    """The secrets of an earlier `make up`."""
+    folder = Path(environ["SECRETS_DIR"])
+    folder.mkdir()
+    for name in PASSWORDS:
+        (folder / f"{name}_password").write_text(secrets.token_hex(16))
+    return folder
+
+
+def test_a_missing_password_whose_database_exists(environ, passwords):
+    (passwords / "postgres_password").unlink()
+    volume = f"{environ['PROJECT']}_postgres"
+    label = f"com.docker.compose.project={environ['PROJECT']}"
+    assert run(["docker", "volume", "create", "--label", label, volume]).returncode == 0
+    try:
+        assert_refused(environ, "postgres_password is missing", volume)
+    finally:
+        run(["docker", "volume", "rm", volume])
+
+
+def test_an_empty_password(environ, passwords):
+    (passwords / "redis_password").write_text("")
+    assert_refused(environ, f"{passwords}/redis_password is empty")
+
+
+def test_a_password_that_is_a_folder(environ, passwords):
+    (passwords / "flower_password").unlink()
+    (passwords / "flower_password").mkdir()
+    assert_refused(environ, f"{passwords}/flower_password is not a file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_password_that_cannot_be_read(environ, passwords):
+    (passwords / "redis_password").chmod(0)
+    assert_refused(environ, f"{passwords}/redis_password cannot be read")
+
+
+def test_secrets_in_a_folder_that_cannot_be_made(environ, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert_refused(environ | {"SECRETS_DIR": str(tmp_path / "file" / "secrets")}, "SECRETS_DIR", "cannot be made")
+
+
+def test_a_broken_queues_file(environ, tmp_path):
+    repository = tmp_path / "repository"
+    left_out = shutil.ignore_patterns(".git", ".venv", "secrets", ".dev", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, repository, ignore=left_out)
+    queues = repository / "queues.toml"
+    queues.write_text(queues.read_text().replace("[queues.media]", "[queues.media]\ncolour = 'red'"))
+    image = f"celery-blueprint/app:{environ['PROJECT']}"
+    try:
+        assert_refused(environ | {"APP_IMAGE": image}, "queues.toml", "media", "colour", root=repository)
+    finally:
+        run(["docker", "rmi", image])

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import io
+import warnings
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+from aiosmtpd.controller import Controller
+from PIL import Image as Pillow
+
+from app import db, migrate, storage
+from app.celery import app as celery
+from app.models import Blob, Image
+from app.progress import original_key
+from app.settings import settings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Starlette would rather have httpx2, which nothing else here needs
+    from fastapi.testclient import TestClient
+
+celery.conf.update(
+    broker_url="memory://",
+    result_backend="cache+memory://",
+    task_always_eager=True,
+    task_store_eager_result=True,
+    broker_transport_options={"polling_interval": 0.01},
+    # What BROKER in the environment of whoever runs the tests would have set.
+    task_default_queue_type="classic",
+)
+celery.loader.import_default_modules()
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path, monkeypatch, plain_environment):
+    """A database of its own for each test, in a file, so that threads and processes can share it."""
+    for name in ("DATABASE_PASSWORD", "DATABASE_PASSWORD_FILE", "MAIL_FROM", "MAIL_TO", "MAX_UPLOAD_BYTES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/app.db")
+    monkeypatch.setenv("FAULTS", "on")
+    forget()
+    yield
+    db.engine().dispose()
+    forget()
+
+
+def forget():
+    for cached in (settings, db.engine, db._sessions):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def reconfigure(monkeypatch):
+    """Set variables after the settings were read."""
+
+    def set_variables(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, str(value))
+        db.engine().dispose()
+        forget()
+
+    return set_variables
+
+
+@pytest.fixture
+def database(environment):
+    migrate.upgrade()
+    return db
+
+
+@pytest.fixture
+def client(database):
+    from app.api.main import create
+
+    with TestClient(create(), raise_server_exceptions=False) as api:
+        yield api
+
+
+@pytest.fixture
+def queued(monkeypatch):
+    """Leave what is published in the queue, where a worker would find it."""
+    monkeypatch.setitem(celery.conf, "task_always_eager", False)
+
+
+class Smtp:
+    """A real SMTP server on a free port. `answer` is what it says to a message, `answers` what it says before that."""
+
+    def __init__(self):
+        self.messages, self.answers, self.answer = [], [], "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 -- aiosmtpd's name
+        if self.answers:
+            return self.answers.pop(0)
+        if self.answer.startswith("250"):
+            text = envelope.content.decode()
+            self.messages.append(SimpleNamespace(sender=envelope.mail_from, to=envelope.rcpt_tos, text=text))
+        return self.answer
+
+
+@pytest.fixture
+def smtp(reconfigure):
+    handler = Smtp()
+    controller = Controller(handler, hostname="127.0.0.1", port=0)
+    controller.start()
+    port = controller.server.sockets[0].getsockname()[1]
+    reconfigure(SMTP_HOST="127.0.0.1", SMTP_PORT=port)
+    yield handler
+    controller.stop()
+
+
+@pytest.fixture
+def picture():
+    """Make a picture: a red left half on blue, so that turning it can be seen."""
+
+    def make(size=(300, 200), mode="RGB", form="JPEG", **options):
+        image = Pillow.new("RGB", size, "blue")
+        image.paste("red", (0, 0, size[0] // 2, size[1]))
+        out = io.BytesIO()
+        image.convert(mode).save(out, form, **options)
+        return out.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def exif():
+    """What a camera writes, with the place where its owner lives."""
+    data = Pillow.Exif()
+    data[0x010F], data[0x0110], data[0x0112] = "Example\0", "Example One", 6
+    data.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
+    data.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
+    return data
+
+
+@pytest.fixture
+def stored(database, picture):
+    """Store a picture as the API does, and return its id."""
+
+    def store(data=None, **columns):
+        data = picture() if data is None else data
+        facts = {"width": 300, "height": 200, "format": "JPEG", "bytes": len(data), "sha256": "0" * 64}
+        image = Image(**{**facts, **columns})
+        with db.transaction() as session:
+            session.add(image)
+            session.flush()
+            storage.put(session, original_key(image.id), data)
+        return str(image.id)
+
+    return store
+
+
+@pytest.fixture
+def row(database):
+    """Read a picture's row, with its variants."""
+
+    def read(image_id):
+        with db.transaction() as session:
+            image = session.get(Image, UUID(str(image_id)))
+            if image:
+                image.variants  # noqa: B018 -- load them while the session is open
+            return image
+
+    return read
+
+
+@pytest.fixture
+def blobs(database):
+    def keys():
+        with db.transaction() as session:
+            return {blob.key.partition("/")[2] for blob in session.query(Blob)}
+
+    return keys
