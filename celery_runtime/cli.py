@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from celery_runtime.queues import Queue
+    from celery_runtime.settings import RuntimeSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,19 +64,22 @@ def _worker(arguments: argparse.Namespace) -> int:
             f"  Choose one of {', '.join(queues)}, or add it: make queue NAME={arguments.queue}"
         )
     app = _load_app(settings.celery_app)
-    app.worker_main(worker_options(queues[arguments.queue], settings.log_level))
+    app.worker_main(worker_options(queues[arguments.queue], settings))
     return 0
 
 
-def worker_options(queue: Queue, log_level: str) -> list[str]:
-    """The options of `celery worker` that serve `queue` as queues.toml says."""
+def worker_options(queue: Queue, settings: RuntimeSettings) -> list[str]:
+    """The options of `celery worker` that serve `queue` as queues.toml says.
+
+    Two workers of one queue on one host need a NODE_NAME each: RabbitMQ locks a node's control queue to one connection.
+    """
     options = [
         "worker",
         f"--queues={queue.name}",
-        f"--hostname={queue.name}@%h",
+        f"--hostname={settings.node_name or queue.name}@%h",
         f"--pool={queue.pool}",
         f"--concurrency={queue.concurrency}",
-        f"--loglevel={log_level}",
+        f"--loglevel={settings.log_level}",
         # Chatter between workers that nothing here reads; it grows with the square of their number.
         "--without-gossip",
         "--without-mingle",

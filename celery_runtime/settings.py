@@ -78,6 +78,7 @@ class RuntimeSettings(EnvSettings):
         examples=["amqp://celery@rabbitmq:5672/celery"],
     )
     rabbitmq_password: SecretStr | None = None
+    node_name: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,60}$", examples=["media-2"])
     flower_user: str = Field("admin", pattern=r"^[^:]+$", examples=["admin"])
     flower_password: SecretStr | None = None
     flower_address: str = Field("127.0.0.1", examples=["127.0.0.1"])

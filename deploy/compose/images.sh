@@ -5,13 +5,15 @@ set -euo pipefail
 . "$(dirname "$0")/stack.sh"
 
 main() {
+  others=missing
   choose_images >&2
   build >&2
   echo "$mode"
 }
 
 # Official images where a registry answers, else the same servers from distribution packages. Present images decide
-# at once; otherwise one short question to the registry does, so that nobody waits for fifteen time-outs.
+# at once, and are not built again (IMAGES=offline does that); otherwise one short question to the registry does, so that
+# nobody waits for fifteen time-outs.
 choose_images() {
   mode=$(setting IMAGES "")
   case $mode in
@@ -20,9 +22,9 @@ choose_images() {
     *) refuse "IMAGES = '$mode' is not a source of images." "Write IMAGES=registry or IMAGES=offline, or leave it out." ;;
   esac
   if present registry; then
-    mode=registry
+    mode=registry others=present
   elif present offline; then
-    mode=offline
+    mode=offline others=present
   elif registry_answers; then
     mode=registry
     say "Images: a registry answers, pulling what is missing"
@@ -53,14 +55,18 @@ registry_answers() {
 }
 
 build() {
-  [ "$mode" = registry ] || "$images/base.sh"
-  if [ "$mode" = registry ]; then compose registry pull --quiet --ignore-buildable --policy missing; fi
+  local services=()
+  case $mode-$others in
+    registry-missing) compose registry pull --quiet --ignore-buildable --policy missing ;;
+    offline-missing) "$images/base.sh" ;;
+    *) services=(migrate) ;; # the one service that builds the application's image
+  esac
   say "Images: building what changed"
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
   if [ -t 2 ]; then
-    with_build_settings build
-  elif ! with_build_settings --progress plain build >"$log" 2>&1; then
+    with_build_settings build "${services[@]+"${services[@]}"}"
+  elif ! with_build_settings --progress plain build "${services[@]+"${services[@]}"}" >"$log" 2>&1; then
     tail -n 30 "$log"
     refuse "The images could not be built." "The lines above say why."
   fi

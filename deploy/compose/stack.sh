@@ -41,6 +41,7 @@ compose() {
   shift
   if [ "$BROKER" = rabbitmq ]; then files+=(--file "$here/compose.rabbitmq.yaml"); fi
   if [ "$mode" = offline ]; then files+=(--file "$here/compose.offline.yaml"); fi
+  if [ "$mode-$BROKER" = offline-rabbitmq ]; then files+=(--file "$here/compose.offline.rabbitmq.yaml"); fi
   docker compose --project-name "$PROJECT" "${files[@]}" "$@"
 }
 

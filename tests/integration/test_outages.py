@@ -42,10 +42,12 @@ def test_workers_stay_alive_and_go_on_when_the_broker_is_back(service, paused):
     assert service.ledger(batch)["doubled"] == 0
 
 
-def test_any_number_of_replicas_may_migrate_at_once(service, postgres):
+def test_any_number_of_replicas_may_migrate_at_once(service, postgres, broker):
     container, url = postgres
-    container.exec_run(["createdb", "-h", "127.0.0.1", "-U", "app", "fresh"], environment={"PGPASSWORD": "integration"})
-    environment = service.environment | {"DATABASE_URL": url.replace("/app", "/fresh")}
+    sql = f"CREATE DATABASE {broker}_fresh"
+    created = container.exec_run(["psql", "-U", "app", "-c", sql], environment={"PGPASSWORD": "integration"})
+    assert created.exit_code == 0, created.output
+    environment = service.environment | {"DATABASE_URL": f"{url.rpartition('/')[0]}/{broker}_fresh"}
 
     replicas = [
         subprocess.Popen([sys.executable, "-m", "app.migrate"], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
@@ -56,6 +58,8 @@ def test_any_number_of_replicas_may_migrate_at_once(service, postgres):
     finally:
         for replica in replicas:
             replica.kill()
+            replica.wait()
+            replica.stderr.close()
     assert [replica.returncode for replica in replicas] == [0, 0, 0, 0], errors
 
 

@@ -49,7 +49,8 @@ def test_thumbnails_have_the_right_sizes(service, story):
 
 def test_nothing_derived_tells_where_the_photo_was_taken(service, story):
     _, _, picture = story
-    assert dict(Image.open(PHOTO).getexif().get_ifd(0x8825)), "the sample has a GPS position to lose"
+    with Image.open(PHOTO) as sample:
+        assert dict(sample.getexif().get_ifd(0x8825)), "the sample has a GPS position to lose"
 
     urls = [picture["compressed"]["url"], *(thumbnail["url"] for thumbnail in picture["thumbnails"])]
     for url in urls:

@@ -9,6 +9,7 @@ import pytest
 
 from celery_runtime.cli import main, worker_options
 from celery_runtime.queues import load_queues
+from celery_runtime.settings import RuntimeSettings, load
 
 
 @pytest.fixture(autouse=True)
@@ -20,13 +21,19 @@ def two_queues(monkeypatch, tmp_path):
 
 
 def test_a_worker_gets_its_limits_from_the_file(two_queues):
-    options = worker_options(two_queues["media"], "INFO")
+    options = worker_options(two_queues["media"], load(RuntimeSettings))
 
     assert {"--queues=media", "--concurrency=2", "--soft-time-limit=290", "--time-limit=300"} < set(options)
 
 
+def test_two_workers_of_one_queue_on_one_host_have_names_of_their_own(two_queues, monkeypatch):
+    assert "--hostname=media@%h" in worker_options(two_queues["media"], load(RuntimeSettings))
+    monkeypatch.setenv("NODE_NAME", "media-2")
+    assert "--hostname=media-2@%h" in worker_options(two_queues["media"], load(RuntimeSettings))
+
+
 def test_a_pool_that_knows_no_limits_is_given_none(two_queues):
-    options = worker_options(two_queues["ai"], "INFO")
+    options = worker_options(two_queues["ai"], load(RuntimeSettings))
 
     assert "--pool=threads" in options and not any("time-limit" in option for option in options)
 
