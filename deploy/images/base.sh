@@ -22,15 +22,18 @@ make_debian() {
   say "Images: making $DEBIAN from Debian's packages (about half a minute)"
   apt_update
   apt_install mmdebstrap debian-archive-keyring
-  quietly import_debian
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  quietly bootstrap "$work/root.tar"
+  docker import --change 'LABEL celery-blueprint.built=1' --change 'CMD ["bash"]' "$work/root.tar" "$DEBIAN" >/dev/null
+  rm -rf "$work"
 }
 
 # The sources of the host's mirror serve this build only; settings.sh hands them to each later one.
-import_debian() {
+bootstrap() {
   # shellcheck disable=SC2016  # the hook's shell expands it
-  apt_sources trixie |
-    mmdebstrap --variant=minbase --dpkgopt="$here/dpkg-slim.conf" --customize-hook='rm "$1/etc/apt/sources.list"' trixie - - |
-    docker import --change 'LABEL celery-blueprint.built=1' --change 'CMD ["bash"]' - "$DEBIAN"
+  apt_sources trixie | mmdebstrap --variant=minbase --dpkgopt="$here/dpkg-slim.conf" \
+    --customize-hook='rm "$1/etc/apt/sources.list"' trixie "$1" -
 }
 
 make_python() {

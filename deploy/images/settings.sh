@@ -28,7 +28,8 @@ write_build_settings() {
 # The whole bundle, so that a company's own authority is in it wherever the host knows it.
 host_ca() {
   local file
-  for file in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+  for file in "${SSL_CERT_FILE:-}" "${PIP_CERT:-}" /etc/ssl/certs/ca-certificates.crt \
+    /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
     if [ -s "$file" ]; then cat "$file"; return; fi
   done
 }

@@ -8,13 +8,14 @@ Runs unchanged in the official image (code in /app) and in ours (installed from 
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 URL_VARIABLES = {"redis": "REDIS", "rabbitmq": "RABBITMQ"}
 
 
-def broker_url(environment):
+def broker_url(environment: Mapping[str, str]) -> str:
     """Return the URL of the chosen broker; ValueError says which variable is wrong, and how to mend it."""
     broker = environment.get("BROKER", "redis")
     if broker not in URL_VARIABLES:
@@ -27,7 +28,7 @@ def broker_url(environment):
     return with_password(url, read_password(f"{prefix}_PASSWORD_FILE", file)) if file else url
 
 
-def read_password(variable, file):
+def read_password(variable: str, file: str) -> str:
     """Return the stripped content of a password file; ValueError when there is none."""
     try:
         password = Path(file).read_text(encoding="utf-8").strip()
@@ -38,19 +39,20 @@ def read_password(variable, file):
     return password
 
 
-def with_password(url, password):
+def with_password(url: str, password: str) -> str:
     """Return the URL with the password, quoted, beside its user."""
     parts = urlsplit(url)
     user, host = parts.username or "", parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
 
 
-def main():
+def main() -> None:
     """Run the exporter in this process."""
     try:
         os.environ["CE_BROKER_URL"] = broker_url(os.environ)
     except ValueError as error:
         sys.exit(f"celery-exporter: {error}")
+    os.environ["LOGURU_DIAGNOSE"] = "NO"  # or its tracebacks print the values of variables, the URL among them
     sys.path.insert(0, "/app")
     from src.cli import cli  # the exporter's own package, in either image
 

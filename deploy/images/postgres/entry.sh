@@ -22,16 +22,23 @@ read_password() {
 }
 
 # Inside the container the socket needs no password (health checks, psql by hand); everything over TCP does.
+# Made beside the volume and copied, PG_VERSION last: a first start that is cut off is simply made again.
 make_cluster() {
   read_password
   umask 077
+  new=/tmp/new-cluster
+  rm -rf "$new"
   printf '%s\n' "$password" >/tmp/password
-  initdb --username="$user" --pwfile=/tmp/password --auth-local=trust --auth-host=scram-sha-256
-  rm /tmp/password
-  echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
+  initdb --pgdata="$new" --username="$user" --pwfile=/tmp/password --auth-local=trust --auth-host=scram-sha-256 --no-sync
+  echo "host all all all scram-sha-256" >>"$new/pg_hba.conf"
   if [ "$database" != postgres ]; then
-    echo "CREATE DATABASE \"$database\"" | postgres --single -j postgres
+    echo "CREATE DATABASE \"$database\"" | postgres --single -j -D "$new" postgres
   fi
+  mv "$new/PG_VERSION" /tmp/PG_VERSION
+  cp -a "$new/." "$PGDATA/"
+  sync
+  cp /tmp/PG_VERSION "$PGDATA/"
+  rm -rf "$new" /tmp/password /tmp/PG_VERSION
 }
 
 case "${1:-}" in -*) set -- postgres "$@" ;; esac
