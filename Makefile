@@ -4,7 +4,7 @@ RENDER := $(PYTHON) -m deploy.render
 STACK := deploy/compose
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke clean dev render queue lint
+.PHONY: help up down status logs smoke clean dev render queue test test-all lint lock
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,8 @@ lint: .venv/ready ## What CI checks before it tests
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/yamllint --strict .
+	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR $$(git ls-files '*.sh' .ci/run); \
+	else echo "lint: shellcheck is not installed, shell scripts were not checked"; fi
 	@$(RENDER) --check
 
 lock: .venv/ready ## Pin the newest allowed versions of every dependency, with hashes

@@ -3,8 +3,10 @@
 from celery import Celery
 
 from app.schedule import BEAT_SCHEDULE
+from app.settings import settings
 from celery_runtime import install
 
+settings()  # a wrong setting ends the process at its start, not at its first task
 app = install(Celery("app"))
 app.conf.update(
     include=["app.tasks.media", "app.tasks.email", "app.tasks.faults", "app.tasks.cleanup"],

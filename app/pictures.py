@@ -93,6 +93,7 @@ def thumbnail(data: bytes, size: int) -> Derived:
         turn = UPRIGHT.get(_orientation(picture))
         small = _smooth(picture)
         small.thumbnail((size, size), Image.Resampling.LANCZOS)
+        small = _eight_bit(small, picture.mode) if small.mode == "F" else small
         small = _srgb(small, picture.info.get("icc_profile"))
         small = small.transpose(turn) if turn is not None else small
     except DAMAGED as error:
@@ -149,9 +150,9 @@ def _damaged(picture: Image.Image, error: Exception) -> PictureError:
 
 
 def _smooth(picture: Image.Image) -> Image.Image:
-    """Return the picture in a mode of 8-bit channels, which can be scaled; JPEGs stay undecoded until then."""
+    """Return the picture in a mode that can be scaled; JPEGs stay undecoded until then, which saves most of it."""
     if picture.mode.startswith(("I", "F")):
-        return _eight_bit(picture)
+        return picture.convert("F")
     if picture.mode in ("1", "P", "PA"):
         return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     if picture.has_transparency_data and picture.mode in ("L", "RGB"):  # one colour is declared transparent
@@ -159,10 +160,9 @@ def _smooth(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """Scale one channel of 16 or 32 bits; converting it would cut off everything above 255."""
-    channel = picture.convert("F")
-    low, high = (0.0, 65535.0) if picture.mode.startswith("I;16") else _range(channel)
+def _eight_bit(channel: Image.Image, mode: str) -> Image.Image:
+    """Bring numbers of 16 or 32 bits down to 8; converting them would cut off everything above 255."""
+    low, high = (0.0, 65535.0) if mode.startswith("I;16") else _range(channel)
     return channel.point(lambda value: value * (255 / (high - low)) - low * 255 / (high - low)).convert("L")
 
 

@@ -83,7 +83,7 @@ def reason(error: BaseException) -> str:
     """Say in words why a task failed; a step's own reason where a chord only reports that a step failed."""
     cause = error.__cause__ if type(error).__name__ == "ChordError" and error.__cause__ else error
     name = type(cause).__name__
-    return REASONS.get(name) or str(cause) or name
+    return (REASONS.get(name) or str(cause) or name).replace("\0", "")[:500]  # PostgreSQL stores no NUL
 
 
 def _publish(task: Task, count: int, name: str) -> None:

@@ -4,7 +4,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from celery_runtime.settings import EnvSettings, load
 
@@ -27,6 +29,17 @@ class AppSettings(EnvSettings):
     faults: Literal["on", "off"] = Field("off", examples=["off"])
     api_host: str = Field("127.0.0.1", min_length=1, examples=["127.0.0.1"])
     api_port: int = Field(8000, ge=1, le=65535, examples=[8000])
+
+    @field_validator("database_url")
+    @classmethod
+    def _can_be_parsed(cls, value: str) -> str:
+        try:
+            url = make_url(value)
+        except (ArgumentError, ValueError) as error:
+            raise ValueError(f"it is no database URL: {error}") from None
+        if url.get_backend_name() == "sqlite" and url.host:
+            raise ValueError("a path stands after three slashes, an absolute one after four")
+        return value
 
 
 @cache

@@ -55,8 +55,7 @@ def install(api: FastAPI) -> None:
 def shown(value: object) -> str:
     """A value as its sender may see it again: short, and free of what JSON or a terminal can't take."""
     text = repr(value)
-    text = text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
 
 
 def _answer(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:

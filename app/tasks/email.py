@@ -31,7 +31,7 @@ def notify(self: Task, image_id: str) -> dict[str, Any]:
         image = locked(session, image_id)
         recipient, notified = _recipient(image), image.notified_at
     if notified is None:
-        text = f"Your picture of {image.width} x {image.height} pixels is ready: /images/{image.id}\n"
+        text = f"Your picture of {image.width} x {image.height} pixels is ready:\n/images/{image.id}\n"
         domain = settings().mail_from.rpartition("@")[2]
         mail.send(recipient, "Your picture is ready", text, message_id=f"<image-{image.id}@{domain}>")
     with step(self, image_id, "notify") as (_, image):

@@ -65,7 +65,7 @@ def test_ctrl_c_while_starting_ends_everything(dev):
 
     assert run.interrupt() == 0
     run.assert_nothing_is_left(family)
-    assert "Traceback (most recent call last)" not in run.output.split("api ", 1)[0]
+    assert "Traceback" not in run.output
 
 
 def test_a_second_run_in_the_same_folder_is_refused(dev):

@@ -10,24 +10,27 @@ import secrets
 
 import pytest
 
-from tests.stack.stack import Stack, free_ports
+from tests.stack.stack import Stack, free_ports, run
 
 KEPT_LINES = 60  # of each service's log, shown with a failure
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory):
-    """Environment of the tests' own project; its volumes are removed at the end."""
+    """Environment of the tests' own project; its volumes and its image are removed at the end."""
+    name = f"stack-test-{secrets.token_hex(3)}"
     environ = {
         **os.environ,
         **free_ports(),
-        "PROJECT": f"stack-test-{secrets.token_hex(3)}",
+        "PROJECT": name,
+        "APP_IMAGE": f"celery-blueprint/app:{name}",  # a `make up` beside the tests builds another
         "SECRETS_DIR": str(tmp_path_factory.mktemp("stack") / "secrets"),
         "FAULTS": "on",
         "MAIL_TO": "everybody@example.com",
     }
     yield environ
     Stack(environ).remove()
+    run(["docker", "rmi", environ["APP_IMAGE"]])
 
 
 @pytest.fixture(scope="session", params=["redis", "rabbitmq"])

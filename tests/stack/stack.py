@@ -51,10 +51,11 @@ class Stack:
         self.project = self.environ["PROJECT"]
         self.broker = self.environ.get("BROKER", "redis")
         self.scripts = root / "deploy" / "compose"
-        self.connect()
+        self.api = httpx.Client(base_url=self.url("API_PORT"), timeout=30, trust_env=False)
 
     def connect(self) -> None:
         """A new client of the API: connections do not survive its container."""
+        self.api.close()
         self.api = httpx.Client(base_url=self.url("API_PORT"), timeout=30, trust_env=False)
 
     def url(self, variable: str) -> str:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import io
+import shutil
+import socket
 import warnings
+from contextlib import nullcontext
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -38,13 +41,16 @@ def environment(tmp_path, monkeypatch, plain_environment):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/app.db")
     monkeypatch.setenv("FAULTS", "on")
+    # An eager task may not wait for others (Celery 5.7), but one that replaces itself by a chord has to.
+    monkeypatch.setattr("celery.app.task.denied_join_result", nullcontext)
     forget()
     yield
-    db.engine().dispose()
     forget()
 
 
 def forget():
+    if db.engine.cache_info().currsize:
+        db.engine().dispose()
     for cached in (settings, db.engine, db._sessions):
         cached.cache_clear()
 
@@ -56,15 +62,25 @@ def reconfigure(monkeypatch):
     def set_variables(**variables):
         for name, value in variables.items():
             monkeypatch.setenv(name, str(value))
-        db.engine().dispose()
         forget()
 
     return set_variables
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory):
+    """A migrated database to copy: running the revisions for each test would take most of its time."""
+    return tmp_path_factory.mktemp("migrated") / "app.db"
+
+
 @pytest.fixture
-def database(environment):
+def database(environment, migrated, tmp_path):
+    if migrated.exists():
+        shutil.copy(migrated, tmp_path / "app.db")
+        return db
     migrate.upgrade()
+    db.engine().dispose()  # the last connection writes the log into the file
+    shutil.copy(tmp_path / "app.db", migrated)
     return db
 
 
@@ -86,7 +102,11 @@ class Smtp:
     """A real SMTP server on a free port. `answer` is what it says to a message, `answers` what it says before that."""
 
     def __init__(self):
-        self.messages, self.answers, self.answer = [], [], "250 OK"
+        self.messages, self.answers, self.answer, self.recipient_answer = [], [], "250 OK", "250 OK"
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802 -- aiosmtpd's name
+        envelope.rcpt_tos.append(address)
+        return self.recipient_answer
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802 -- aiosmtpd's name
         if self.answers:
@@ -99,10 +119,11 @@ class Smtp:
 
 @pytest.fixture
 def smtp(reconfigure):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     handler = Smtp()
-    controller = Controller(handler, hostname="127.0.0.1", port=0)
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
     controller.start()
-    port = controller.server.sockets[0].getsockname()[1]
     reconfigure(SMTP_HOST="127.0.0.1", SMTP_PORT=port)
     yield handler
     controller.stop()

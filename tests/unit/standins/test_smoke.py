@@ -47,6 +47,16 @@ def test_a_stack_that_keeps_its_promises_passes(smoke):
     assert "64x48, 256x192, 400x300" in out and "lost 0, doubled 0" in out
 
 
+@pytest.mark.parametrize(("shape", "code"), [((200, 150), 0), ((200, 200), 1), ((800, 600), 1)])
+def test_the_compressed_picture_may_be_smaller_but_not_larger_or_of_another_shape(smoke, answers, shape, code):
+    answers["GET /images/7"]["compressed"], answers["GET /images/7/compressed"] = variant(
+        "/images/7/compressed", *shape
+    )
+    result, _, err = smoke()
+    assert result == code
+    assert ("compressed is" in err) == bool(code)
+
+
 def test_progress_is_printed_once_per_change(smoke, answers):
     def state(name, percent):
         return {"id": "t", "state": name, "progress": {"percent": percent, "step": "thumbnails"}}
