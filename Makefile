@@ -36,7 +36,7 @@ render: .venv/ready ## Turn queues.toml into every platform's workers
 queue: .venv/ready ## Add a queue to queues.toml and render (NAME=reports)
 	@$(RENDER) --add "$(NAME)"
 
-test: .venv/ready ## Everything but what is marked slow: unit, manifests, integration, stack
+test: .venv/ready ## Everything but what is marked slow: unit, manifests, dev, integration, stack
 	@$(PYTHON) -m tests
 
 test-all: .venv/ready ## Everything

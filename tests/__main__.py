@@ -32,7 +32,8 @@ IMAGES = "tests/images.sh"
 TIERS = (
     Tier("unit", "modules by themselves, tasks run eagerly"),
     Tier("manifests", "rendered files, and Compose's reading of every combination", (DOCKER,)),
-    Tier("integration", "tasks on real Redis, RabbitMQ and PostgreSQL; `make dev`", (DOCKER, IMAGES)),
+    Tier("dev", "the app as local processes, without Docker"),
+    Tier("integration", "tasks on real Redis, RabbitMQ and PostgreSQL", (DOCKER, IMAGES)),
     Tier("stack", "the Compose stack, up and down, on both brokers", (DOCKER, IMAGES)),
 )
 

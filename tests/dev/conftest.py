@@ -28,7 +28,8 @@ class Dev:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app.dev"],
                 cwd=ROOT,
-                env={**os.environ, **environ, "DEV_STATE_DIR": str(state)},
+                # A killed worker leaves an empty folder in TMPDIR.
+                env={**os.environ, **environ, "DEV_STATE_DIR": str(state), "TMPDIR": str(state.parent)},
                 stdout=out,
                 stderr=out,
                 start_new_session=True,  # a terminal's Ctrl-C goes to the group, and this test isn't in it

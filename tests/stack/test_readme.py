@@ -15,7 +15,7 @@ ELSEWHERE = {
     "make up": "deploy/compose/up.sh",  # every test of this tier
     "make down && BROKER=rabbitmq make up": "deploy/compose/down.sh",  # this tier, from its first broker to its second
     "make down": "deploy/compose/down.sh",  # test_restart
-    "make clean": "deploy/compose/clean.sh",  # test_refusals
+    "make clean": "deploy/compose/clean.sh",  # test_restart
     "make dev": "-m app.dev",  # tests/dev
     "make queue NAME=reports": '-m deploy.render --add "reports"',  # tests/unit/deploy
     "make test": "-m tests",  # what runs this

@@ -15,11 +15,12 @@ def test_up_on_a_running_stack_changes_nothing_and_prints_where_everything_is(st
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert {name: c["Id"] for name, c in stack.containers().items()} == before
+    table = result.stdout[result.stdout.index("SERVICE ") :]
     for service, variable in (("api", "API_PORT"), ("flower", "FLOWER_PORT"), ("mail", "MAIL_PORT")):
-        (row,) = (line for line in result.stdout.splitlines() if line.split()[:1] == [service])
+        (row,) = (line for line in table.splitlines() if line.split()[:1] == [service])
         assert stack.url(variable) in row
         assert "healthy" in row
-    assert f"{stack.environ['SECRETS_DIR']}/flower_password" in result.stdout
+    assert f"{stack.environ['SECRETS_DIR']}/flower_password" in table
     assert stack.secret("flower_password") not in result.stdout
 
 

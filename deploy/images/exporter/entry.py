@@ -7,6 +7,7 @@ Runs unchanged in the official image (code in /app) and in ours (installed from 
 """
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,6 +53,8 @@ def main() -> None:
         os.environ["CE_BROKER_URL"] = broker_url(os.environ)
     except ValueError as error:
         sys.exit(f"celery-exporter: {error}")
+    # As process 1 it would ignore SIGTERM and be killed ten seconds later; it has nothing to save.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     os.environ["LOGURU_DIAGNOSE"] = "NO"  # or its tracebacks print the values of variables, the URL among them
     sys.path.insert(0, "/app")
     from src.cli import cli  # the exporter's own package, in either image
