@@ -24,7 +24,7 @@ COPY requirements/build.txt /tmp/
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip --mount=type=cache,target=/root/.cache/pip \
     /opt/build/bin/pip install --quiet --require-hashes -r /tmp/build.txt
 WORKDIR /build
-COPY pyproject.toml README.md ./
+COPY pyproject.toml ./
 COPY celery_runtime celery_runtime
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . && \
     /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-deps --prefix /opt/runtime dist/*.whl

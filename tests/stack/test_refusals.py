@@ -6,12 +6,15 @@ import os
 import secrets
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.stack.stack import PORTS, ROOT, Stack, free_ports, run
 
+NOBODY = 65534
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "secrets", ".env", ".dev", "__pycache__", ".*_cache")
 PASSWORDS = ("postgres", "redis", "rabbitmq", "flower", "grafana")
 
 
@@ -99,10 +102,24 @@ def test_a_password_that_is_a_folder(environ, passwords):
     assert_refused(environ, f"{passwords}/flower_password is not a file")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_password_that_cannot_be_read(environ, passwords):
-    (passwords / "redis_password").chmod(0)
-    assert_refused(environ, f"{passwords}/redis_password cannot be read")
+    """Root may read every file, so that what checks the passwords runs as somebody else then."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = Path(shutil.copytree(ROOT / "deploy/compose", f"{folder}/compose", ignore=LEFT_OUT))
+        theirs = Path(shutil.copytree(passwords, f"{folder}/passwords"))
+        (theirs / "redis_password").chmod(0)
+        as_somebody = []
+        if os.geteuid() == 0:
+            Path(folder).chmod(0o755)
+            for path in (theirs, *theirs.iterdir()):
+                os.chown(path, NOBODY, NOBODY)
+            as_somebody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        result = run(
+            [*as_somebody, str(scripts / "secrets.sh")], env=environ | {"SECRETS_DIR": str(theirs)}, cwd=folder
+        )
+
+    assert result.returncode == 2
+    assert "redis_password cannot be read" in result.stderr and "chmod 644" in result.stderr
 
 
 def test_secrets_in_a_folder_that_cannot_be_made(environ, tmp_path):
@@ -112,8 +129,7 @@ def test_secrets_in_a_folder_that_cannot_be_made(environ, tmp_path):
 
 def test_a_broken_queues_file(environ, tmp_path):
     repository = tmp_path / "repository"
-    left_out = shutil.ignore_patterns(".git", ".venv", "secrets", ".dev", "__pycache__", ".*_cache")
-    shutil.copytree(ROOT, repository, ignore=left_out)
+    shutil.copytree(ROOT, repository, ignore=LEFT_OUT)
     queues = repository / "queues.toml"
     queues.write_text(queues.read_text().replace("[queues.media]", "[queues.media]\ncolour = 'red'"))
     image = f"celery-blueprint/app:{environ['PROJECT']}"

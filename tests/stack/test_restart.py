@@ -67,3 +67,22 @@ def test_a_killed_stack_comes_up_again(stack):
     assert result.returncode == 0, result.stdout + result.stderr
     stack.connect()
     assert stack.api.get("/healthz").status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_clean_removes_data_and_images_and_the_next_up_starts_from_nothing(stack):
+    before = stack.upload(PHOTO).json()["image"]
+    built = ["docker", "images", "--quiet", "--filter", "label=celery-blueprint.built=1"]
+    assert run(built).stdout
+
+    result = run([str(stack.scripts / "clean.sh")], env={**stack.environ, "YES": "1"})
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (stack.containers(), stack.networks(), stack.volumes()) == ({}, [], [])
+    assert run(built).stdout == ""
+
+    again = stack.up()
+    assert again.returncode == 0, again.stdout + again.stderr
+    stack.connect()
+    assert stack.api.get(before).status_code == 404

@@ -1,5 +1,6 @@
 """Whether the exporter answers over HTTP. Not `/metrics`, which asks every worker, nor a connection alone: the kernel
-accepts one for a process that is frozen. Bare sockets, because this runs every few seconds."""
+accepts one for a process that is frozen. Bare sockets, because this runs every few seconds.
+"""
 
 import socket
 
