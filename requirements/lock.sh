@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the pinned requirements anew from pyproject.toml: one file for the image, one for a developer, one for builds.
+# Writes the pinned requirements anew: for the image, for a developer, for builds, for the exporter, for `make dev`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,3 +19,5 @@ source=()
 lock build build
 source=(requirements/exporter.in)
 lock exporter
+source=(requirements/redis.in --no-deps)
+lock redis

