@@ -19,10 +19,10 @@ status: ## What runs, where, and where its password is
 	@$(STACK)/status.sh
 
 logs: ## Follow the stack's logs (SERVICE=worker-media for one)
-	@. $(STACK)/stack.sh && running logs --follow --tail 100 $(SERVICE)
+	@. $(STACK)/stack.sh && need_engine && running logs --follow --tail 100 $(SERVICE)
 
 smoke: ## Send one picture through the running stack
-	@. $(STACK)/stack.sh && running exec -T api python -m app.smoke --api http://127.0.0.1:8000 --mail http://mail:8025
+	@. $(STACK)/stack.sh && need_engine && running exec -T api python -m app.smoke --api http://127.0.0.1:8000 --mail http://mail:8025
 
 clean: ## Remove the stack, its data and the images built here; asks first (YES=1 answers)
 	@$(STACK)/clean.sh

@@ -4,9 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/stack.sh"
 
-if ! docker version >/dev/null 2>&1; then
-  refuse "No Docker Engine answers, so there is nothing to remove." "Start Docker, or run make up."
-fi
+need_engine
 if [ "${YES:-}" != 1 ]; then
   say "This removes the project $PROJECT: containers, networks, volumes with all data, and the images built here."
   read -r -p "Type yes to go on: " answer || answer=

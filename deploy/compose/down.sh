@@ -3,7 +3,5 @@
 set -euo pipefail
 . "$(dirname "$0")/stack.sh"
 
-if ! docker version >/dev/null 2>&1; then
-  refuse "No Docker Engine answers, so nothing can be stopped." "Start Docker, or run make up."
-fi
+need_engine
 running down --remove-orphans

@@ -35,6 +35,10 @@ refuse() { # WHAT REMEDY...
   exit 2
 }
 
+need_engine() {
+  docker version >/dev/null 2>&1 || refuse "No Docker Engine answers on this machine." "Start Docker, or run make up."
+}
+
 # compose [registry|offline] ARGUMENTS: docker compose with the files of this stack; later files win.
 compose() {
   local mode=$1 files=(--file "$here/compose.yaml" --file "$here/workers.yaml" --file "$here/monitoring.yaml")

@@ -20,6 +20,7 @@ state() { # STATE HEALTH
   if [ "$1" = running ] && [ -n "$2" ]; then echo "$2"; else echo "$1"; fi
 }
 
+need_engine
 rows=$(running ps --all --format '{{.Service}}|{{.State}}|{{.Health}}|{{.ExitCode}}|{{range .Publishers}}{{if .PublishedPort}}http://{{.URL}}:{{.PublishedPort}} {{end}}{{end}}' | sort)
 if [ -z "$rows" ]; then
   say "Nothing of the project $PROJECT is running. Bring it up: make up"
