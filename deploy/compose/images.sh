@@ -30,7 +30,8 @@ choose_images() {
     say "Images: a registry answers, pulling what is missing"
   else
     mode=offline
-    say "Images: no registry answers, building every image from distribution packages (about 4 minutes the first time)"
+    say "Images: no registry answers, building every image from distribution packages (a minute or two the first time)"
+    say "Images: Grafana is left out, since its server comes from a registry only"
   fi
 }
 
