@@ -35,6 +35,7 @@ class Pulse:
 
     def __init__(self) -> None:
         self.state = State.STARTING
+        self.busy = False  # the loop itself runs a task, and cannot tick meanwhile
         self._last = time.monotonic()
 
     def tick(self) -> None:
@@ -52,11 +53,11 @@ class Pulse:
     @property
     def alive(self) -> bool:
         """False only when a loop that should run does not; waiting for a broker is no reason to be restarted."""
-        return self.state is not State.READY or self.age < STUCK_AFTER
+        return self.busy or self.state is not State.READY or self.age < STUCK_AFTER
 
     @property
     def ready(self) -> bool:
-        return self.state is State.READY and self.age < STUCK_AFTER
+        return self.state is State.READY and (self.busy or self.age < STUCK_AFTER)
 
 
 def serve(pulse: Pulse, address: str, port: int) -> ThreadingHTTPServer:
@@ -90,11 +91,8 @@ def serve(pulse: Pulse, address: str, port: int) -> ThreadingHTTPServer:
     return server
 
 
-def install_steps(app: Celery, address: str, port: int) -> None:
-    """Add the health server to the workers of `app`; port 0 leaves it out."""
-    if port == 0:
-        return
-    pulse = Pulse()
+def install_steps(app: Celery, pulse: Pulse, address: str, port: int) -> None:
+    """Let the workers of `app` keep `pulse` and answer for it on `port`; port 0 leaves the server out."""
 
     class Server(bootsteps.StartStopStep):  # type: ignore[misc]
         """Runs from the worker's start to its end, so that a worker without a broker answers too."""
@@ -103,7 +101,8 @@ def install_steps(app: Celery, address: str, port: int) -> None:
         requires = ("celery.worker.components:Timer",)
 
         def start(self, worker: Any) -> None:
-            self.http = serve(pulse, address, port)
+            if port:
+                self.http = serve(pulse, address, port)
             worker.timer.call_repeatedly(TICK, pulse.tick)
             if worker.pool_cls.__module__.endswith("solo"):
                 _tick_around_tasks(pulse)
@@ -134,5 +133,13 @@ def install_steps(app: Celery, address: str, port: int) -> None:
 
 def _tick_around_tasks(pulse: Pulse) -> None:
     """The solo pool runs a task in the loop itself: a worker that is busy with one counts as alive."""
-    task_prerun.connect(lambda **_: pulse.move(State.STARTING), weak=False)
-    task_postrun.connect(lambda **_: pulse.move(State.READY), weak=False)
+
+    def begin(**_: Any) -> None:
+        pulse.busy = True
+
+    def end(**_: Any) -> None:
+        pulse.busy = False
+        pulse.tick()
+
+    task_prerun.connect(begin, weak=False)
+    task_postrun.connect(end, weak=False)

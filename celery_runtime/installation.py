@@ -30,7 +30,7 @@ def install_on(app: Celery) -> Celery:
     app.conf.update(_common(settings, list(queues)))
     app.conf.update(_redis(queues) if settings.broker == "redis" else _rabbitmq())
     app.Task.default_retry_delay = RETRY_DELAY
-    _install_health(app, settings)
+    _install_steps(app, settings, queues)
     worker_init.connect(lambda **_: publish_patiently(app), weak=False)
     return app
 
@@ -123,7 +123,9 @@ def _queue(name: str, broker: str) -> KombuQueue:
     )
 
 
-def _install_health(app: Celery, settings: RuntimeSettings) -> None:
-    from celery_runtime.health import install_steps
+def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
+    from celery_runtime import drain, health
 
-    install_steps(app, settings.health_address, settings.health_port)
+    pulse = health.Pulse()
+    health.install_steps(app, pulse, settings.health_address, settings.health_port)
+    drain.install_step(app, pulse, queues)

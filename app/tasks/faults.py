@@ -68,12 +68,14 @@ def hog_memory(batch: str, n: int, seconds: float) -> None:
 
 @contextmanager
 def _recorded(batch: str, n: int) -> Iterator[None]:
-    """Write the start before and the end after the block, also when the block raises."""
+    """Write the start before and the end after the block, also when the block fails, but not when it is cut off."""
     _record(batch, n, "start")
     try:
         yield
-    finally:
+    except Exception:
         _record(batch, n, "end")
+        raise
+    _record(batch, n, "end")
 
 
 def _record(batch: str, n: int, kind: str) -> None:

@@ -48,6 +48,14 @@ def test_a_broker_that_is_away_for_long_kills_no_worker(pulse, monkeypatch):
     assert probe("live")[0] is True
 
 
+def test_a_loop_that_runs_a_task_itself_is_alive(pulse, monkeypatch):
+    pulse.move(State.READY)
+    pulse.busy = True
+    monkeypatch.setattr(health, "STUCK_AFTER", 0)
+
+    assert probe("live")[0] is True
+
+
 def test_the_answer_says_what_the_worker_is_doing(pulse):
     pulse.move(State.DRAINING)
 

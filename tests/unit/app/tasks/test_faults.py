@@ -49,6 +49,17 @@ def test_a_task_that_is_interrupted_has_ended(events, monkeypatch):
     assert events(batch) == [(0, "start"), (0, "end")]
 
 
+def test_a_task_that_is_cut_off_by_a_shutdown_has_not_ended(events, monkeypatch):
+    def cut_off(seconds):
+        raise SystemExit
+
+    monkeypatch.setattr(faults.time, "sleep", cut_off)
+    batch = str(uuid4())
+    with pytest.raises(SystemExit):
+        faults.sleep.apply(args=(batch, 0, 9), throw=True)
+    assert events(batch) == [(0, "start")]
+
+
 def test_sleep_takes_its_time(database, monkeypatch):
     slept = []
     monkeypatch.setattr(faults.time, "sleep", slept.append)
