@@ -33,7 +33,9 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 FROM ${BASE_IMAGE} AS source
 WORKDIR /srv
 COPY app app
-RUN python3 -m compileall -q app
+COPY queues.toml ./
+# A checkout may keep its files to its owner (umask 077).
+RUN python3 -m compileall -q app && chmod -R a+rX .
 
 FROM ${BASE_IMAGE}
 RUN groupadd --gid 10001 celery && \
@@ -46,4 +48,3 @@ CMD ["python", "-m", "app.api"]
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=runtime /opt/runtime /opt/venv
 COPY --from=source /srv /srv
-COPY queues.toml ./

@@ -7,7 +7,7 @@ STACK := deploy/compose
 .PHONY: help up down status logs smoke clean dev render queue test test-all lint lock
 
 help: ## Print these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## Bring the whole stack up and send one picture through it (BROKER=redis|rabbitmq)
 	@$(STACK)/up.sh
@@ -42,7 +42,7 @@ test: .venv/ready ## Everything but what is marked slow: unit, manifests, dev, i
 test-all: .venv/ready ## Everything
 	@$(PYTHON) -m tests --slow
 
-test-%: .venv/ready
+test-%: .venv/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack
 	@$(PYTHON) -m tests $*
 
 lint: .venv/ready ## What CI checks before it tests

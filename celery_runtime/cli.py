@@ -64,8 +64,7 @@ def _worker(arguments: argparse.Namespace) -> int:
             f"  Choose one of {', '.join(queues)}, or add it: make queue NAME={arguments.queue}"
         )
     app = _load_app(settings.celery_app)
-    app.worker_main(worker_options(queues[arguments.queue], settings))
-    return 0
+    return _run(app, worker_options(queues[arguments.queue], settings))
 
 
 def worker_options(queue: Queue, settings: RuntimeSettings) -> list[str]:
@@ -101,9 +100,10 @@ def _beat(arguments: argparse.Namespace) -> int:
     from celery_runtime.beat import serve_health
 
     serve_health()
+    # Set here and not by install(): a worker would show it, password included, to everybody who may inspect it.
+    app.conf.redbeat_redis_url = settings.redis
     # No --schedule and no pid file: the schedule is in Redis, and the lock there tells who is the one Beat.
-    app.start(["beat", f"--loglevel={settings.log_level}", "--pidfile="])
-    return 0
+    return _run(app, ["beat", f"--loglevel={settings.log_level}", "--pidfile="])
 
 
 def _flower(arguments: argparse.Namespace) -> int:
@@ -118,8 +118,7 @@ def _flower(arguments: argparse.Namespace) -> int:
     app = _load_app(settings.celery_app)
     # Through the environment: a command line is readable by every user of the host.
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower_user}:{settings.flower_password.get_secret_value()}"
-    app.start(["flower", f"--address={settings.flower_address}", f"--port={settings.flower_port}"])
-    return 0
+    return _run(app, ["flower", f"--address={settings.flower_address}", f"--port={settings.flower_port}"])
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -139,6 +138,14 @@ def _health(arguments: argparse.Namespace) -> int:
     healthy, answer = probe(arguments.what)
     print(answer)
     return 0 if healthy else 1
+
+
+def _run(app: Celery, arguments: list[str]) -> int:
+    """Run one of Celery's own commands in this process; returns its exit code, which `app.start` would drop."""
+    from celery.bin.celery import celery
+
+    celery.params[0].default = app
+    return int(celery.main(args=arguments, standalone_mode=False) or 0)
 
 
 def _load_app(name: str) -> Celery:

@@ -75,7 +75,6 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
         "redis_backend_health_check_interval": 10,
         "beat_scheduler": "celery_runtime.beat:Scheduler",
         "beat_max_loop_interval": 5,
-        "redbeat_redis_url": settings.redis,
         "redbeat_lock_timeout": 30,  # seconds; at least 5 loops, or the lock is lost while Beat sleeps (redbeat#230)
     }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -86,6 +86,18 @@ class RuntimeSettings(EnvSettings):
     health_port: int = Field(9808, ge=0, le=65535, examples=[9808])
     health_address: str = Field("127.0.0.1", examples=["127.0.0.1"])
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", examples=["INFO"])
+
+    @field_validator("redis_url", "rabbitmq_url")
+    @classmethod
+    def _is_complete(cls, url: str) -> str:
+        parts = urlsplit(url)
+        database = parts.path.strip("/")
+        if parts.scheme.startswith("redis") and parts.scheme != "redis+socket" and not (database or "0").isdigit():
+            raise ValueError(f"its database {database!r} is not a number")
+        if not parts.hostname and "socket" not in parts.scheme and parts.scheme != "unix":
+            raise ValueError("it names no host")
+        _ = parts.port  # raises ValueError for a port that is none
+        return url
 
     @property
     def redis(self) -> str:

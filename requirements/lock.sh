@@ -8,7 +8,7 @@ lock() { # FILE GROUP...
   shift
   for group in "$@"; do groups+=(--group "$group"); done
   .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-    --no-header --upgrade "${source[@]}" "${groups[@]}" --output-file "requirements/$file.txt"
+    --no-header --upgrade "${source[@]+"${source[@]}"}" "${groups[@]+"${groups[@]}"}" --output-file "requirements/$file.txt"
   echo "requirements/$file.txt"
 }
 

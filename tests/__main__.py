@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -92,15 +93,23 @@ def _run(tier: Tier, ready: dict[str, str], *, slow: bool) -> Outcome:
 def _prepare(command: str) -> str:
     """Run one set-up command; returns why it cannot be had here, or nothing. A broken set-up ends the run."""
     began = time.monotonic()
-    result = subprocess.run([ROOT / command], cwd=ROOT, check=False, stderr=subprocess.PIPE, text=True)
-    sys.stderr.write(result.stderr)
-    if result.returncode == 0:
+    print(f"{command}: making ready", flush=True)
+    with subprocess.Popen([ROOT / command], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        said = [line.rstrip() for line in _shown(process.stderr)]
+    if process.returncode == 0:
         print(f"{command}: ready after {time.monotonic() - began:.0f} s", flush=True)
         return ""
-    reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[0]
-    if command == DOCKER and result.returncode == 2 and not os.environ.get("CI"):
+    reason = said[0] if said else f"exit code {process.returncode}"
+    if command == DOCKER and process.returncode == 2 and not os.environ.get("CI"):
         return reason
     sys.exit(f"{command} failed: {reason}")
+
+
+def _shown(lines: Iterable[str] | None) -> Iterator[str]:
+    """Pass lines on while they come, so that minutes of set-up are not minutes of silence."""
+    for line in lines or ():
+        sys.stderr.write(line)
+        yield line
 
 
 def _outcome(name: str, report: Path, code: int, seconds: float) -> Outcome:

@@ -44,10 +44,10 @@ present() { # MODE: are all third-party images here?
 
 registry_answers() {
   local pid image
-  image=$(compose registry config --images | grep '^redis:')
-  docker manifest inspect "$image" >/dev/null 2>&1 &
+  image=$(compose registry config --images redis)
+  docker buildx imagetools inspect --raw "$image" >/dev/null 2>&1 &
   pid=$!
-  for _ in $(seq 50); do # 10 s, in steps of 0.2 s
+  for _ in $(seq 100); do # 20 s, in steps of 0.2 s
     kill -0 "$pid" 2>/dev/null || { wait "$pid" && return 0 || return 1; }
     sleep 0.2
   done
@@ -64,7 +64,7 @@ build() {
   esac
   say "Images: building what changed"
   log=$(mktemp)
-  trap 'rm -f "$log"' EXIT
+  trap 'rm -rf "$log" "${BUILD_SETTINGS:-}"' EXIT
   if [ -t 2 ]; then
     with_build_settings build "${services[@]+"${services[@]}"}"
   elif ! with_build_settings --progress plain build "${services[@]+"${services[@]}"}" >"$log" 2>&1; then

@@ -6,8 +6,8 @@ set -euo pipefail
 
 main() {
   local name
-  mkdir -p "$SECRETS_DIR" 2>/dev/null || refuse "SECRETS_DIR = $SECRETS_DIR cannot be made." "Name a folder that you may write."
-  chmod 700 "$SECRETS_DIR"
+  [ -d "$SECRETS_DIR" ] || (umask 077 && mkdir -p "$SECRETS_DIR" 2>/dev/null) ||
+    refuse "SECRETS_DIR = $SECRETS_DIR cannot be made." "Name a folder that you may write."
   [ -n "$(ls -A "$SECRETS_DIR")" ] || say "Secrets: making passwords in $SECRETS_DIR"
   for name in postgres redis rabbitmq flower grafana; do
     [ -e "$SECRETS_DIR/${name}_password" ] || new_password "$name"

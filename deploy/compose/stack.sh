@@ -36,7 +36,13 @@ refuse() { # WHAT REMEDY...
 }
 
 need_engine() {
-  docker version >/dev/null 2>&1 || refuse "No Docker Engine answers on this machine." "Start Docker, or run make up."
+  local answer
+  answer=$(docker version --format '{{.Server.Version}}' 2>&1) && return
+  case $answer in
+    *"permission denied"*) refuse "You may not talk to this machine's Docker Engine." \
+      "Run: sudo usermod -aG docker $(id -un)   and log in again." ;;
+  esac
+  refuse "No Docker Engine answers on this machine." "Start Docker, or run make up."
 }
 
 # compose [registry|offline] ARGUMENTS: docker compose with the files of this stack; later files win.

@@ -28,6 +28,6 @@ if [ -z "$rows" ]; then
 fi
 row SERVICE ADDRESS STATE LOGIN
 while IFS='|' read -r service condition health code address; do
-  if [ "$condition" = exited ] && [ "$code" = 0 ]; then continue; fi # migrate, when its work is done
+  if [ "$service-$condition-$code" = migrate-exited-0 ]; then continue; fi # its work is done
   row "$service" "${address:--}" "$(state "$condition" "$health")" "$(login "$service")"
 done <<<"$rows"

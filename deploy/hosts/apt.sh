@@ -33,10 +33,10 @@ apt_install() {
     --no-install-recommends install "$@"
 }
 
-# Prints "URI RELEASE" for each of Debian's own archives that this host reads; nothing before a first apt-get update.
+# Prints "URI CODENAME" for each of Debian's own archives that this host reads; nothing before a first apt-get update.
 apt_archives() {
   # shellcheck disable=SC2016  # apt expands these, not the shell
-  apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' |
+  apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' |
     awk -v own="$(debian_codename)" '$3 == "main" && ($2 == own || index($2, own "-") == 1) && !seen[$0]++ {print $1, $2}'
 }
 

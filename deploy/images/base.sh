@@ -48,6 +48,7 @@ make_python() {
 
 refuse() {
   say "No image registry answers, and $DEBIAN can only be made here by root on Debian 12 or 13."
+  say "  If a registry does answer, only slowly: IMAGES=registry make up"
   say "  On a machine with a registry: docker pull debian:trixie-slim && docker save debian:trixie-slim >debian.tar"
   say "  Here: docker load <debian.tar && docker tag debian:trixie-slim $DEBIAN   and run this again."
   exit 2

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import docker
+import psutil
 import pytest
 from testcontainers.core.container import DockerContainer
 
@@ -39,6 +40,7 @@ def images():
 def containers():
     """Starts containers on free ports of 127.0.0.1, and removes them whatever happened."""
     run = f"{LABEL}={os.getpid()}"
+    _remove_leftovers()
 
     def start(image, port, *command, files=(), env=(), user=None):
         container = DockerContainer(image).with_kwargs(labels=dict([run.split("=")]), user=user)
@@ -61,15 +63,23 @@ def containers():
     client.close()
 
 
+def _remove_leftovers():
+    """Remove the containers of runs that were killed before they could."""
+    client = docker.from_env()
+    for container in client.containers.list(all=True, filters={"label": LABEL}):
+        if not psutil.pid_exists(int(container.labels[LABEL])):
+            container.remove(force=True, v=True)
+    client.close()
+
+
 @pytest.fixture(scope="session")
 def secrets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("secrets")
-    folder.chmod(0o755)
-    for parent in (folder.parent, folder.parent.parent):
-        parent.chmod(0o755)  # the servers read as users of their own
     (folder / "password").write_text(PASSWORD)
     (folder / "redis_users").write_text(REDIS_USERS)
     (folder / "rabbitmq.conf").write_text(f"default_pass = {PASSWORD}\n")
+    for file in folder.iterdir():
+        file.chmod(0o644)  # the servers read as users of their own
     return folder
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 
 import pytest
 
+from tests.integration.conftest import PASSWORD
 from tests.integration.processes import PHOTO
 
 
@@ -83,6 +85,13 @@ def test_a_stopped_worker_leaves_with_code_0_and_without_its_children(service):
     service.wait(lambda: service.health("second", "ready"), "the second worker")
 
     assert service.stop("second") == 0
+
+
+def test_no_worker_shows_a_password_to_who_inspects_it(service):
+    shown = service.run("inspect", [sys.executable, "-m", "celery", "-A", "app.celery", "inspect", "conf"])
+
+    assert "task_acks_late" in shown
+    assert f":{PASSWORD}@" not in shown
 
 
 def test_a_task_for_a_queue_that_nobody_serves_is_refused(service):

@@ -30,7 +30,9 @@ def stack(combination, tmp_path_factory):
 
 def compose_config(source, **variables):
     script = f". deploy/compose/stack.sh && compose {source} config --format json"
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **variables}
+    # A developer's own .env must not decide what is tested: the documented defaults stand in front of it.
+    defaults = dict(line.split("=", 1) for line in env_example() if "=" in line and not line.startswith("#"))
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **defaults, **variables}
     result = subprocess.run(
         ["bash", "-euc", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -51,10 +51,15 @@ def test_an_unknown_broker(environ, broker):
     )
 
 
-@pytest.mark.parametrize("variable", PORTS[:-1])
+@pytest.mark.parametrize("variable", [port for port in PORTS if port not in {"GRAFANA_PORT", "RABBITMQ_PORT"}])
 def test_a_port_in_use_names_the_variable_that_changes_it(environ, variable):
     with socket.create_server(("127.0.0.1", int(environ[variable]))):
         assert_refused(environ, f"Port {environ[variable]} on 127.0.0.1 is in use", f"{variable}=")
+
+
+def test_one_port_for_two_services(environ):
+    twins = {"API_PORT": environ["API_PORT"], "FLOWER_PORT": environ["API_PORT"]}
+    assert_refused(environ | twins, f"FLOWER_PORT = {environ['API_PORT']} is given to two services")
 
 
 @pytest.mark.parametrize("port", ["http", "0", "70000"])
@@ -125,6 +130,21 @@ def test_a_password_that_cannot_be_read(environ, passwords):
 def test_secrets_in_a_folder_that_cannot_be_made(environ, tmp_path):
     (tmp_path / "file").write_text("")
     assert_refused(environ | {"SECRETS_DIR": str(tmp_path / "file" / "secrets")}, "SECRETS_DIR", "cannot be made")
+
+
+@pytest.mark.slow
+def test_a_checkout_that_only_its_owner_may_read(environ, tmp_path):
+    """As after `umask 077`: the servers and the app read as users of their own all the same."""
+    repository = Path(shutil.copytree(ROOT, tmp_path / "repository", ignore=LEFT_OUT))
+    assert run(["chmod", "-R", "go-rwx", str(repository)]).returncode == 0
+    image = f"celery-blueprint/app:{environ['PROJECT']}"
+    stack = Stack(environ | {"APP_IMAGE": image}, repository)
+    try:
+        result = stack.up()
+        assert result.returncode == 0, result.stdout + result.stderr
+    finally:
+        stack.remove()
+        run(["docker", "rmi", image])
 
 
 def test_a_broken_queues_file(environ, tmp_path):

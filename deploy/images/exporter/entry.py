@@ -3,7 +3,7 @@
 The exporter takes the whole URL, password included, from its command line or environment, where `docker inspect`
 and `ps` show it. Here it is put together inside the process, from the variables that every service of the stack
 has: BROKER, then REDIS_URL and REDIS_PASSWORD_FILE, or RABBITMQ_URL and RABBITMQ_PASSWORD_FILE.
-Runs unchanged in the official image (code in /app) and in ours (installed from PyPI); flags are the exporter's own.
+Flags are the exporter's own.
 """
 
 import os
@@ -56,8 +56,7 @@ def main() -> None:
     # As process 1 it would ignore SIGTERM and be killed ten seconds later; it has nothing to save.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     os.environ["LOGURU_DIAGNOSE"] = "NO"  # or its tracebacks print the values of variables, the URL among them
-    sys.path.insert(0, "/app")
-    from src.cli import cli  # the exporter's own package, in either image
+    from src.cli import cli  # the exporter's own package
 
     cli(auto_envvar_prefix="CE")
 

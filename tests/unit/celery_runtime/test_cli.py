@@ -77,3 +77,15 @@ def test_the_health_command_answers_at_once_when_nothing_listens(monkeypatch, ca
     assert main(["health", "ready"]) == 1
     assert time.monotonic() - began < 1
     assert "no answer from http://127.0.0.1:1/readyz" in capsys.readouterr().out
+
+
+def test_a_worker_that_cannot_run_ends_with_a_code_that_says_so(monkeypatch, tmp_path):
+    (tmp_path / "broken.py").write_text(
+        "from celery import Celery\napp = Celery('broken', broker='memory://')\napp.conf.worker_pool = 'absent'\n"
+        "app.conf.include = ['no_such_module']\n"
+    )
+    environment = os.environ | {"CELERY_APP": "broken:app", "HEALTH_PORT": "0"}
+    command = [sys.executable, "-m", "celery_runtime", "worker", "media"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True, timeout=60)
+
+    assert result.returncode != 0

@@ -37,6 +37,10 @@ def test_rabbitmq_carries_tasks_and_redis_the_results(monkeypatch):
     [
         ("BROKER", "kafka", ["BROKER = 'kafka'", "'redis' or 'rabbitmq'", "BROKER=redis"]),
         ("REDIS_URL", "http://redis", ["REDIS_URL = 'http://redis'", "redis://celery@redis:6379/0"]),
+        ("REDIS_URL", "redis://[", ["REDIS_URL = 'redis://['", "redis://celery@redis:6379/0"]),
+        ("REDIS_URL", "redis://h:notaport/0", ["REDIS_URL = 'redis://h:notaport/0'", "Port could not be"]),
+        ("REDIS_URL", "redis://h/notadb", ["database 'notadb' is not a number"]),
+        ("RABBITMQ_URL", "amqp://", ["RABBITMQ_URL = 'amqp://'", "names no host"]),
         ("HEALTH_PORT", "70000", ["HEALTH_PORT = '70000'", "65535", "HEALTH_PORT=9808"]),
         ("HEALTH_PORT", "http", ["HEALTH_PORT = 'http'", "integer"]),
         ("REDIS_PASSWORD", "hunter2", ["REDIS_PASSWORD is a secret", "REDIS_PASSWORD_FILE"]),
