@@ -31,9 +31,9 @@ def send(to: str, subject: str, text: str, message_id: str) -> None:
     message.set_content(text)
     try:
         with smtplib.SMTP(settings().smtp_host, settings().smtp_port, timeout=TIMEOUT) as server:
-            server.send_message(message)
+            server.send_message(message, to_addrs=[to])  # taken from the header, it would be decoded first
     except smtplib.SMTPRecipientsRefused as error:
-        code, answer = error.recipients[to]
+        code, answer = next(iter(error.recipients.values()))
         raise _verdict(code, answer) from error
     except smtplib.SMTPResponseException as error:
         raise _verdict(error.smtp_code, error.smtp_error) from error

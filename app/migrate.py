@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from app.db import database_url, engine
 from celery_runtime.settings import ConfigError
@@ -26,27 +26,24 @@ def main() -> int:
         upgrade()
     except ConfigError as error:
         return _complain(str(error))
-    except OperationalError as error:
-        where = database_url().render_as_string(hide_password=True)
-        reason = str(error.orig).strip().splitlines()[0]
-        return _complain(
-            f"DATABASE_URL = {where!r} could not be used within {WAIT} s: {reason}.\n"
-            "  Start the database, or correct DATABASE_URL and DATABASE_PASSWORD_FILE."
-        )
+    except DatabaseError as error:
+        if not isinstance(error, OperationalError) and _code(error) != "SQLITE_NOTADB":
+            raise
+        return _complain(_explain(error))
     print("The database is at the newest revision.")
     return 0
 
 
 def wait_for_database(seconds: float = WAIT) -> None:
-    """Return once the database answers. Raises its OperationalError after `seconds`."""
+    """Return once the database answers. Raises its OperationalError after `seconds`, or where waiting is no help."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             with engine().connect() as connection:
                 connection.execute(text("SELECT 1"))
                 return
-        except OperationalError:
-            if time.monotonic() > deadline:
+        except OperationalError as error:
+            if time.monotonic() > deadline or not _may_pass(error):
                 raise
             time.sleep(0.5)
 
@@ -66,6 +63,26 @@ def configuration(connection: Connection) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     return config
+
+
+def _may_pass(error: DatabaseError) -> bool:
+    """A server may still be starting, even one that refuses the password; a file is only ever busy."""
+    return not _code(error) or _code(error).startswith("SQLITE_BUSY")
+
+
+def _code(error: DatabaseError) -> str:
+    """SQLite's name of the error, empty for another database."""
+    return getattr(error.orig, "sqlite_errorname", "")
+
+
+def _explain(error: DatabaseError) -> str:
+    where = database_url().render_as_string(hide_password=True)
+    reason = str(error.orig).strip().splitlines()[0]
+    if not _may_pass(error):
+        remedy = "Let DATABASE_URL name this app's own file, in a folder that exists and that this user may write to."
+        return f"DATABASE_URL = {where!r} cannot be used: {reason}.\n  {remedy}"
+    remedy = "Start the database, or correct DATABASE_URL and DATABASE_PASSWORD_FILE."
+    return f"DATABASE_URL = {where!r} could not be used within {WAIT} s: {reason}.\n  {remedy}"
 
 
 def _complain(message: str) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import storage
 from app.db import transaction
-from app.models import FAILED, PROCESSING, Image
+from app.models import FAILED, PROCESSING, READY, Image
 
 SIZES = (64, 256, 1024)  # pixels of the thumbnails' longest sides
 STEPS = 4 + len(SIZES)  # validate, compress, each thumbnail, metadata, notify
@@ -68,13 +68,29 @@ def done(image: Image) -> int:
     return len(image.variants) + sum(trace is not None for trace in traces)
 
 
+def complete(image: Image) -> bool:
+    """Whether everything derived from the picture is stored, so that nothing but the mail about it may be missing."""
+    return done(image) - (image.notified_at is not None) == STEPS - 1
+
+
+def without_mail(image: Image, why: str) -> None:
+    """End a complete picture as ready, with the reason why nobody was told."""
+    image.state, image.error = READY, f"the mail about the picture could not be sent: {why}"
+
+
 def fail(image_id: str, error: BaseException) -> None:
-    """Mark the picture as failed with the reason; one that was never valid loses its bytes."""
+    """Mark the picture as failed with the reason; one that was never valid loses its bytes.
+
+    A complete picture is not worth less because a mail server is away: it becomes ready.
+    """
     with transaction() as session:
         image = locked(session, image_id)
         if image.state != PROCESSING:
             return
-        image.state, image.error = FAILED, reason(error)
+        if complete(image):
+            without_mail(image, reason(error))
+        else:
+            image.state, image.error = FAILED, reason(error)
         if image.validated_at is None:
             storage.delete(session, original_key(image.id))
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from app.submit import BrokerAwayError
 
+REMEDIES = {408: "Send it again, without a pause.", 413: "Send less."}
 SHOWN = 80  # characters of a wrong value that are repeated to its sender
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class ApiError(Exception):
 
 def not_found(what: str, key: object, remedy: str) -> ApiError:
     """The answer to an id of the right form that nothing has."""
-    return ApiError(404, f"There is no {what} {str(key)!r}.", remedy)
+    return ApiError(404, f"There is no {what} {shown(str(key))}.", remedy)
 
 
 def broker_away(cause: BrokerAwayError, consequence: str, **more: Any) -> ApiError:
@@ -96,7 +97,8 @@ def _fault(fault: Mapping[str, Any]) -> str:
 
 
 def _place(location: Sequence[Any]) -> str:
-    return ".".join(str(part) for part in location[1:]) or "The body"
+    name = ".".join(str(part) for part in location[1:]) or "The body"
+    return name if len(name) <= SHOWN and name.isprintable() else shown(name)  # its sender chose it
 
 
 def _http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -107,7 +109,7 @@ def _http_error(request: Request, error: HTTPException) -> JSONResponse:
         allowed = (error.headers or {}).get("Allow", "another method")
         body = {"error": f"{request.method} is not allowed at {path}.", "remedy": f"Use {allowed}."}
     else:
-        remedy = "Send less." if error.status_code == 413 else "Correct the request; see /docs for examples."
+        remedy = REMEDIES.get(error.status_code, "Correct the request; see /docs for examples.")
         body = {"error": str(error.detail), "remedy": remedy}
     return _answer(error.status_code, body, error.headers)
 

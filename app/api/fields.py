@@ -33,6 +33,8 @@ def _address(value: str) -> str:
     value = value.strip()
     if not ADDRESS.fullmatch(value):
         raise ValueError("it is not an e-mail address like ada@example.org")
+    if "=?" in value:  # the start of an encoded word (RFC 2047), which mail programs decode to another address
+        raise ValueError("it contains '=?', which mail programs take for the start of an encoded text")
     return value.lower()
 
 

@@ -93,7 +93,8 @@ def read_thumbnail(image_id: UUID, size: Literal["64", "256", "1024"]) -> Respon
 
 
 def _read(file: UploadFile) -> bytes:
-    data, allowed = file.file.read(), settings().max_upload_bytes
+    with file.file as spool:  # closed at once: in a container its bytes are memory too
+        data, allowed = spool.read(), settings().max_upload_bytes
     if len(data) > allowed:
         raise ApiError(413, f"The file has {len(data)} bytes, more than the {allowed} allowed.", "Send a smaller one.")
     return data
@@ -110,6 +111,7 @@ def _store(data: bytes, user_id: UUID | None) -> Image:
         raise ApiError(415, _sentence(error), "Send a picture in one of these formats.") from None
     image = Image(user_id=user_id, bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), **vars(header))
     with transaction() as session:
+        session.connection().detach()  # closed afterwards: libpq never gives its buffer back, here a file's size
         if user_id is not None and session.get(User, user_id) is None:
             raise not_found("user", user_id, "Create one with POST /users, or leave user_id out.")
         session.add(image)

@@ -13,7 +13,7 @@ def create() -> FastAPI:
     api = FastAPI(
         title="Celery Blueprint",
         description="Users, posts and pictures; what takes time is done by Celery.",
-        # A JSON body is read as such whatever its Content-Type says: `curl -d` sends another one.
+        # A body without a Content-Type is read as JSON.
         strict_content_type=False,
     )
     for module in (users, posts, images, tasks, faults, health, metrics):

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from app import storage
 from app.celery import app
 from app.db import transaction
 from app.models import FAILED, PROCESSING, FaultBatch, FaultEvent, Image, now
-from app.progress import original_key, variant_key
+from app.progress import complete, original_key, variant_key, without_mail
 from app.tasks import DatabaseTask
 
 KEEP_FAULTS = timedelta(days=1)  # the longest soak test, and a night to look at its ledger
@@ -30,14 +31,18 @@ def remove_old_fault_batches() -> int:
 
 @app.task(base=DatabaseTask)
 def remove_dead_images() -> int:
-    """Remove pictures that failed, or are stuck, since KEEP_DEAD_IMAGES; returns how many."""
+    """Remove pictures that failed, or are stuck, since KEEP_DEAD_IMAGES; returns how many.
+
+    One that only waits for its mail is ready from now on; should its queue still come back, the mail is sent.
+    """
     removed = 0
-    while chunk := _remove_chunk():
-        removed += chunk
+    while chunk := _end_chunk():
+        removed += sum(chunk)
     return removed
 
 
-def _remove_chunk() -> int:
+def _end_chunk() -> list[bool]:
+    """Whether each picture of the chunk was removed; empty when there are no more."""
     dead = (
         select(Image)
         .where(Image.state.in_((PROCESSING, FAILED)), Image.updated_at < now() - KEEP_DEAD_IMAGES)
@@ -45,10 +50,15 @@ def _remove_chunk() -> int:
         .with_for_update(skip_locked=True)
     )
     with transaction() as session:
-        images = session.scalars(dead).all()
-        for image in images:
-            for variant in image.variants:
-                storage.delete(session, variant_key(image.id, variant.kind))
-            storage.delete(session, original_key(image.id))
-            session.delete(image)
-    return len(images)
+        return [_remove_or_keep(session, image) for image in session.scalars(dead).all()]
+
+
+def _remove_or_keep(session: Session, image: Image) -> bool:
+    if image.state == PROCESSING and complete(image):
+        without_mail(image, f"no worker of its queue sent it within {KEEP_DEAD_IMAGES.days} days")
+        return False
+    for variant in image.variants:
+        storage.delete(session, variant_key(image.id, variant.kind))
+    storage.delete(session, original_key(image.id))
+    session.delete(image)
+    return True

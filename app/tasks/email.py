@@ -7,7 +7,7 @@ from celery import Task
 from app import mail
 from app.celery import app
 from app.db import transaction
-from app.models import PROCESSING, READY, Image, now
+from app.models import FAILED, READY, Image, now
 from app.progress import locked, step
 from app.settings import settings
 from app.tasks import DATABASE_AWAY, DatabaseTask
@@ -36,7 +36,8 @@ def notify(self: Task, image_id: str) -> dict[str, Any]:
         mail.send(recipient, "Your picture is ready", text, message_id=f"<image-{image.id}@{domain}>")
     with step(self, image_id, "notify") as (_, image):
         image.notified_at = image.notified_at or now()
-        image.state = READY if image.state == PROCESSING else image.state
+        if image.state != FAILED:
+            image.state, image.error = READY, None  # an earlier try may have left the reason why it sent nothing
         return outcome(image)
 
 

@@ -19,7 +19,7 @@ from app.db import engine
 from app.models import FaultEvent, now
 from app.tasks import DatabaseTask
 
-HOG = 1024 * 1024 * 1024  # bytes: more than a worker of any queue may have
+HOG = 1536 * 1024 * 1024  # bytes: more than a worker of any queue may have (media: 1280 MiB)
 HOG_STEP = 64 * 1024 * 1024
 
 
@@ -55,11 +55,12 @@ def crash(batch: str, n: int, seconds: float) -> None:
     with _recorded(batch, n):
         time.sleep(seconds)
         os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(137)  # the kernel ignores what PID 1 of a container sends itself
 
 
 @app.task(base=DatabaseTask)
 def hog_memory(batch: str, n: int, seconds: float) -> None:
-    """Take 1 GiB in steps of 64 MiB and hold it for `seconds`."""
+    """Take 1.5 GiB in steps of 64 MiB and hold it for `seconds`."""
     with _recorded(batch, n):
         held = [bytearray(HOG_STEP) for _ in range(HOG // HOG_STEP)]  # written with zeros, so really used
         time.sleep(seconds)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import pictures, storage
 from app.celery import app
 from app.db import transaction
-from app.models import FAILED, READY, Image, ImageVariant, now
+from app.models import PROCESSING, READY, Image, ImageVariant, now
 from app.progress import SIZES, fail, locked, original_key, step, variant_key
 from app.tasks import DatabaseTask
 from app.tasks.email import notify, outcome
@@ -24,9 +24,9 @@ def process_image(self: Task, image_id: str) -> dict[str, Any]:
     """Check the picture, then become its pipeline. Publish it through `app.submit.process_image`."""
     with transaction() as session:
         image = locked(session, image_id)
-        if image.state == READY:  # delivered again after its pipeline ended
+        if image.state == READY and not image.error:  # delivered again after its pipeline ended
             return outcome(image)
-        if image.state == FAILED:
+        if image.state != PROCESSING:
             raise pictures.PictureError(image.error or "the picture failed before")
         original = storage.get(session, original_key(image.id))
     pictures.validate(original)

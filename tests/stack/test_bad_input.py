@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
 import pytest
 
-from tests.stack.pictures import PHOTO, bomb
+from tests.stack.pictures import PHOTO, bomb, picture
 
 KEPT = "select (select count(*) from images), (select count(*) from blobs), (select count(*) from image_variants)"
 BYTES_OF_FAILED = "select count(*) from blobs, images where state = 'failed' and key like images.id || '/%'"
@@ -48,6 +51,24 @@ def test_a_truncated_jpeg_fails_readably_and_keeps_no_bytes(stack, kept):
     assert image["thumbnails"] == []
     assert stack.rows(BYTES_OF_FAILED) == "0"
     assert stack.rows(UNFINISHED) == "0"
+
+
+def test_large_uploads_at_once_wait_their_turn_and_cost_no_api(stack):
+    data = picture(2640, 2640, "BMP")
+    assert 20_000_000 < len(data) < 20_971_520, "as large as an upload may be"
+
+    def upload(_):
+        files = {"file": ("large.bmp", data)}
+        return httpx.post(f"{stack.url('API_PORT')}/images", files=files, timeout=120, trust_env=False)
+
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(upload, range(8)))
+
+    assert {answer.status_code for answer in answers} <= {202, 503}, [answer.text for answer in answers]
+    assert stack.containers()["api"]["RestartCount"] == 0
+    for answer in answers:
+        if answer.status_code == 202:
+            stack.follow(answer.json()["task"], timeout=180)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,27 @@ def test_a_recipient_may_be_refused_before_the_message(smtp, answer, kind):
         send()
 
 
+ENCODED = "=?utf-8?q?victim=40evil.org?=@b.c"
+
+
+def test_a_message_goes_to_the_address_itself_not_to_what_it_decodes_to(smtp, monkeypatch):
+    told, rcpt = [], mail.smtplib.SMTP.rcpt
+
+    def noted(server, recipient, options=()):
+        told.append(recipient)
+        return rcpt(server, recipient, options)
+
+    monkeypatch.setattr(mail.smtplib.SMTP, "rcpt", noted)  # the server of these tests decodes it by itself
+    send(to=ENCODED)
+    assert told == [ENCODED]
+
+
+def test_a_refused_recipient_need_not_be_spelt_as_it_was_given(smtp):
+    smtp.recipient_answer = "550 no such user"
+    with pytest.raises(mail.MailRefusedError, match="550 no such user"):
+        send(to=ENCODED)
+
+
 def test_a_server_that_is_away_is_named(reconfigure):
     reconfigure(SMTP_HOST="127.0.0.1", SMTP_PORT=1)
     with pytest.raises(mail.MailUnavailableError, match=r"127\.0\.0\.1:1 does not answer: .*refused"):

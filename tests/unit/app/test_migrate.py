@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import OperationalError
 
 from app import db, migrate
@@ -60,6 +61,37 @@ def test_it_waits_for_the_database_and_then_says_what_to_do(reconfigure, monkeyp
     shown = capsys.readouterr().err
     assert shown.startswith("DATABASE_URL = 'postgresql+psycopg://app@127.0.0.1:1/app' could not be used within 1 s")
     assert "Start the database" in shown
+
+
+def test_it_waits_for_no_file_that_cannot_be_opened(reconfigure, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(migrate.time, "sleep", lambda _: pytest.fail("it waits"))
+    reconfigure(DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/app.db")
+    assert migrate.main() == 2
+    shown = capsys.readouterr().err
+    assert "app.db' cannot be used: unable to open database file." in shown and "folder" in shown
+
+
+def test_a_file_that_is_no_database_is_a_message(reconfigure, capsys, tmp_path):
+    (tmp_path / "text.db").write_text("This is a text, and no database at all.\n" * 100)
+    reconfigure(DATABASE_URL=f"sqlite:///{tmp_path}/text.db")
+    assert migrate.main() == 2
+    assert "cannot be used: file is not a database" in capsys.readouterr().err
+
+
+def test_it_waits_for_a_file_that_is_busy(monkeypatch):
+    busy, waited, connect = sqlite3.OperationalError("database is locked"), [], Engine.connect
+    busy.sqlite_errorname = "SQLITE_BUSY_RECOVERY"
+    failures = [OperationalError("SELECT 1", {}, busy)]
+
+    def connect_later(engine):
+        if failures:
+            raise failures.pop()
+        return connect(engine)
+
+    monkeypatch.setattr(migrate.time, "sleep", waited.append)
+    monkeypatch.setattr(Engine, "connect", connect_later)
+    migrate.wait_for_database()
+    assert waited == [0.5]
 
 
 def test_a_wrong_setting_is_a_message_not_a_traceback(monkeypatch, capsys):

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from celery.exceptions import ChordError, SoftTimeLimitExceeded, WorkerLostError
 
 from app import db, progress, storage
-from app.models import FAILED, PROCESSING, READY, now
+from app.models import FAILED, PROCESSING, READY, ImageVariant, now
 from app.pictures import PictureError
 
 
@@ -31,6 +31,35 @@ def test_a_failed_check_removes_the_bytes_and_a_later_failure_keeps_them(stored,
     assert blobs() == {"original"}
     with db.transaction() as session:
         storage.get(session, f"{was_valid}/original")
+
+
+@pytest.fixture
+def all_but(stored, database):
+    """A picture with everything that is derived from it, except the thumbnails of some sizes."""
+
+    def store(*missing, **columns):
+        image_id = stored(**{"validated_at": now(), "details": {}, **columns})
+        with db.transaction() as session:
+            for size in {2048, *progress.SIZES}.difference(missing):
+                facts = {"kind": str(size), "size": size, "width": 1, "height": 1, "bytes": 1}
+                session.add(ImageVariant(image_id=UUID(image_id), **facts))
+        return image_id
+
+    return store
+
+
+def test_a_picture_that_only_lacks_its_mail_is_ready(all_but, row):
+    image = all_but()
+    progress.fail(image, PictureError("no such user"))
+    assert row(image).state == READY
+    assert row(image).error == "the mail about the picture could not be sent: no such user"
+
+
+@pytest.mark.parametrize(("missing", "columns"), [((64,), {}), ((2048,), {}), ((), {"details": None})])
+def test_a_picture_that_lacks_more_fails(all_but, row, missing, columns):
+    image = all_but(*missing, **columns)
+    progress.fail(image, PictureError("no memory"))
+    assert (row(image).state, row(image).error) == (FAILED, "no memory")
 
 
 def test_the_first_reason_stays(stored, row):

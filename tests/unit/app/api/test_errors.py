@@ -61,13 +61,26 @@ def test_a_long_value_is_shown_in_part(client):
     assert len(answer.text) < 400
 
 
+def test_a_long_name_is_shown_in_part(client):
+    answer = client.post("/users", json={"email": "a@b.co", "name": "Ada", "x" * 5000: 1})
+    check(answer, 422, "'xxx", "(5002 characters) = 1 is not valid")
+    assert len(answer.text) < 400
+    answer = client.post("/faults/" + "x" * 5000, json={})
+    check(answer, 404, "no fault 'xxx", "(5002 characters)")
+    assert len(answer.text) < 400
+
+
+def test_a_name_that_no_terminal_should_get_is_escaped(client):
+    check(client.post("/faults/count", json={"\x1b[2J": 1}), 422, "'\\x1b[2J' = 1")
+
+
 @pytest.mark.parametrize("body", ['{"email": "a@b.co", "name": "\\ud800"}', '{"email": "\\ud800", "name": "x"}'])
 def test_half_a_surrogate_pair_is_no_fault_of_ours(client, body):
     check(client.post("/users", content=body), 422, "ud800")
 
 
 def test_a_large_body_is_refused(client):
-    check(client.post("/posts", content=b'{"body": "' + b"x" * 2_000_000 + b'"}'), 413, "1048576", "Send less")
+    check(client.post("/posts", content=b'{"body": "' + b"x" * 2_000_000 + b'"}'), 413, "262144", "Send less")
 
 
 def test_a_database_without_tables(client, reconfigure, tmp_path):

@@ -6,8 +6,10 @@ from uuid import uuid4
 
 import pytest
 from PIL import Image as Pillow
+from sqlalchemy import event
 
-from app import submit
+from app import db, submit
+from app.api import images
 from app.models import Image
 
 
@@ -123,6 +125,21 @@ def test_the_limit_is_on_the_file(client, reconfigure, picture):
     answer = upload(client, data)
     assert answer.status_code == 413
     assert f"{len(data)} bytes, more than the {len(data) - 1}" in answer.json()["error"]
+
+
+def test_an_upload_leaves_neither_a_file_nor_a_connection_behind(client, queued, picture, monkeypatch):
+    """In a container both are memory: a file of 20 MB, and a buffer of 32 MB that libpq keeps."""
+    read, seen = images._read, []
+
+    def noted(file):
+        data = read(file)
+        seen.append(file.file.closed)
+        return data
+
+    monkeypatch.setattr(images, "_read", noted)
+    event.listen(db.engine(), "close_detached", lambda _: seen.append("closed"))
+    assert upload(client, picture() + bytes(2_000_000)).status_code == 202
+    assert seen == [True, "closed"]
 
 
 @pytest.mark.usefixtures("nothing_kept")

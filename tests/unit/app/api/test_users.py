@@ -39,6 +39,12 @@ def test_an_address_that_mail_cannot_go_to(client, email):
     assert answer.json()["error"].startswith("email = ")
 
 
+def test_an_address_that_mail_programs_decode_to_another(client):
+    answer = client.post("/users", json={"email": "=?utf-8?q?victim=40evil.org?=@b.c", "name": "Ada"})
+    assert answer.status_code == 422
+    assert "it contains '=?'" in answer.json()["error"]
+
+
 @pytest.mark.parametrize("name", ["", "  ", "A\0da", "Ada\nBcc: x", "x" * 101])
 def test_a_name_that_is_none(client, name):
     answer = client.post("/users", json={"email": "ada@example.org", "name": name})

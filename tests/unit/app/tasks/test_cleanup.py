@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app import db, storage
-from app.models import FAILED, PROCESSING, READY, FaultBatch, FaultEvent, ImageVariant, now
+from app.models import FAILED, PROCESSING, READY, FaultBatch, FaultEvent, Image, ImageVariant, now
 from app.tasks import cleanup
 
 OLD = timedelta(days=8)
@@ -38,6 +38,21 @@ def test_pictures_that_live_stay(stored, row):
     recent = [stored(state=state, updated_at=now() - timedelta(days=6)) for state in (PROCESSING, FAILED)]
     assert cleanup.remove_dead_images() == 0
     assert all(row(image_id) for image_id in (ready, *recent))
+
+
+def test_a_picture_that_waits_for_its_mail_alone_is_kept_as_ready(stored, row, blobs):
+    """As when nobody served the queue of e-mails for a week."""
+    image_id = stored(validated_at=now(), details={})
+    dead = stored(validated_at=now(), updated_at=now() - OLD)
+    with db.transaction() as session:
+        for size in (64, 256, 1024, 2048):
+            facts = {"kind": str(size), "size": size, "width": 1, "height": 1, "bytes": 1}
+            session.add(ImageVariant(image_id=UUID(image_id), **facts))
+        session.get(Image, UUID(image_id)).updated_at = now() - OLD
+    assert cleanup.remove_dead_images() == 1
+    assert row(dead) is None
+    assert row(image_id).state == READY and "within 7 days" in row(image_id).error
+    assert blobs() == {"original"}
 
 
 def test_more_than_one_chunk_is_removed(stored, monkeypatch):

@@ -61,5 +61,17 @@ def test_a_refusal_is_not_tried_again(stored, smtp):
     assert len(smtp.answers) == 2
 
 
+def test_a_mail_that_goes_out_after_all_takes_the_reason_away(stored, row, smtp):
+    image_id = stored(state="ready", error="the mail about the picture could not be sent: 550")
+    run(image_id)
+    assert (row(image_id).state, row(image_id).error, len(smtp.messages)) == ("ready", None, 1)
+
+
+def test_a_picture_that_failed_stays_failed(stored, row, smtp):
+    image_id = stored(state="failed", error="cut off")
+    run(image_id)
+    assert (row(image_id).state, row(image_id).error) == ("failed", "cut off")
+
+
 def test_it_waits_longer_from_try_to_try():
     assert (notify.retry_backoff, notify.retry_backoff_max, notify.retry_jitter) == (2, 300, True)

@@ -11,7 +11,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import select
 
 from app.models import FaultEvent
+from app.settings import settings
 from app.tasks import faults
+from celery_runtime.queues import load_queues
 
 
 @pytest.fixture
@@ -76,6 +78,25 @@ def test_a_crash_leaves_a_start_without_an_end(events):
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     assert events(batch) == [(0, "start")]
+
+
+def test_a_crash_ends_pid_1_too(events, monkeypatch):
+    """The kernel ignores the signal that PID 1 of a container sends itself."""
+    monkeypatch.setattr(faults.os, "kill", lambda *_: None)
+    batch = str(uuid4())
+    child = os.fork()
+    if child == 0:
+        faults.crash.apply(args=(batch, 0, 0))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 137
+    assert events(batch) == [(0, "start")]
+
+
+def test_more_memory_is_taken_than_any_worker_may_have():
+    limits = [queue.resources.memory for queue in load_queues(settings().queues_file).values()]
+    assert all(limit.endswith("Mi") for limit in limits)
+    assert max(int(limit.removesuffix("Mi")) for limit in limits) * 2**20 < faults.HOG
 
 
 def test_memory_is_really_used_and_held(database, monkeypatch):

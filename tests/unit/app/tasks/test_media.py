@@ -106,12 +106,23 @@ def test_a_failure_of_any_step_fails_the_picture_and_the_task(stored, row, smtp,
     assert smtp.messages == []
 
 
-def test_a_refused_mail_fails_the_picture(stored, row, smtp):
+@pytest.mark.parametrize("answer", ["550 no such user", "450 busy for hours"])
+def test_a_mail_that_cannot_be_sent_fails_the_task_but_not_the_picture(stored, row, blobs, smtp, answer):
+    smtp.answer = answer
+    image_id = stored()
+    meta = run(image_id)
+    assert (meta["status"], str(meta["result"])) == ("FAILURE", f"the mail server answered {answer}")
+    assert row(image_id).state == READY
+    assert row(image_id).error == f"the mail about the picture could not be sent: the mail server answered {answer}"
+    assert blobs() == EVERYTHING
+
+
+def test_a_picture_without_its_mail_that_is_delivered_again_fails_with_the_reason(stored, smtp):
     smtp.answer = "550 no such user"
     image_id = stored()
-    assert run(image_id)["status"] == "FAILURE"
-    assert row(image_id).state == FAILED
-    assert row(image_id).error == "the mail server answered 550 no such user"
+    run(image_id)
+    with pytest.raises(pictures.PictureError, match=r"could not be sent: .* 550 no such user"):
+        media.process_image.apply(args=(image_id,), throw=True)
 
 
 @pytest.mark.parametrize(
