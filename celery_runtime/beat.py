@@ -1,31 +1,96 @@
 """Beat with one schedule at a time: RedBeat's lock, and health from the scheduler's own ticks.
 
 The lock is short (30 s), so that another Beat takes over half a minute after this one died, not 25 minutes.
+
+Without Redis this Beat stays: alive, not ready, with a try every few seconds. When Redis is back and the lock has
+ended meanwhile, it waits for the lock like any standby, because another Beat may hold it. RedBeat takes the lock before
+the first tick and ends on any error; here a tick takes it whenever it is missing. Read in RedBeat 2.4.2: schedulers.py.
 """
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+from celery.signals import beat_init
+from celery.utils.log import get_logger
 from redbeat import RedBeatScheduler
+from redbeat.schedulers import acquire_distributed_beat_lock
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import LockError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from celery_runtime.health import Pulse, State, serve
 from celery_runtime.installation import publish_patiently
 from celery_runtime.settings import RuntimeSettings, load
 
+REDIS_AWAY = (RedisConnectionError, RedisTimeoutError)
+REDIS_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 4, "socket_keepalive": True}  # seconds
+RETRY = 2.0  # seconds between two tries to reach Redis
+
+log = get_logger(__name__)
 pulse = Pulse()
+beat_init.disconnect(acquire_distributed_beat_lock)
 
 
 class Scheduler(RedBeatScheduler):  # type: ignore[misc]
-    """RedBeat that tells its health server about each tick; a tick at least every `beat_max_loop_interval`."""
+    """RedBeat that outlives Redis and tells its health server about each tick.
+
+    It ticks at least every `beat_max_loop_interval`.
+    """
+
+    lock: Any = None  # of redis-py, while this Beat believes to hold it
 
     def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
         publish_patiently(app)
+        app.conf.redbeat_redis_options = REDIS_OPTIONS
+        self.stored = False  # whether the schedule of this Beat's settings is in Redis
         super().__init__(app, *args, **kwargs)
 
+    def setup_schedule(self) -> None:
+        """Leave Redis alone until this Beat holds the lock."""
+
     def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due; returns the seconds until the next tick."""
+        try:
+            self._take_over()
+            wait = float(super().tick(*args, **kwargs))
+        except REDIS_AWAY as error:
+            return self._lost(f"Redis is away: {error}")
+        except LockError:
+            self.lock, self.stored = None, False
+            return self._lost("the lock ended before it was extended, and another Beat may hold it")
         pulse.move(State.READY)
-        return float(super().tick(*args, **kwargs))
+        return wait
+
+    def maybe_due(self, entry: Any, **kwargs: Any) -> Any:
+        """Send `entry` if it is due, unless an earlier one took so long that the lock ended. Raises LockError."""
+        self.lock.extend(int(self.lock_timeout))
+        return super().maybe_due(entry, **kwargs)
+
+    def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
+        pulse.move(State.RECONNECTING)  # until the broker took it, however long it is away
+        return super().apply_async(entry, *args, **kwargs)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except (*REDIS_AWAY, LockError) as error:
+            log.warning("beat: the lock could not be released and ends after %s s: %s", self.lock_timeout, error)
+            self.lock = None
+
+    def _take_over(self) -> None:
+        """Wait for the lock, for as long as another Beat holds it, and store the schedule."""
+        if self.lock is None:
+            acquire_distributed_beat_lock(sender=SimpleNamespace(scheduler=self))
+        if not self.stored:
+            super().setup_schedule()
+            self.stored = True
+
+    def _lost(self, reason: str) -> float:
+        log.warning("beat: %s. Trying again in %s s", reason, RETRY)
+        pulse.move(State.RECONNECTING)
+        return RETRY
 
 
 def serve_health() -> None:

@@ -64,6 +64,9 @@ def _worker(arguments: argparse.Namespace) -> int:
             f"  Choose one of {', '.join(queues)}, or add it: make queue NAME={arguments.queue}"
         )
     app = _load_app(settings.celery_app)
+    from celery_runtime.health import check_port
+
+    check_port(settings.health_address, settings.health_port)
     return _run(app, worker_options(queues[arguments.queue], settings))
 
 

@@ -3,11 +3,17 @@
 `celery inspect ping` imports the app, needs the broker (so that a broker's outage restarts every worker) and goes
 unanswered while a worker is busy. Here the process answers over HTTP from a thread: `/livez` fails only when the
 main loop is stuck, `/readyz` unless it is connected and consuming. Reconnecting and draining are alive.
+
+Both rest on a loop that never waits for a silent broker, so the events that it sends itself are bounded here. Read in
+Celery 5.7.0: celery/worker/heartbeat.py and celery/events/dispatcher.py (what is published from the loop, and how),
+celery/worker/consumer/consumer.py, `start` and
+`on_connection_error_after_connected` (where a connection error in the loop goes).
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from enum import StrEnum
@@ -15,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.events.dispatcher import EventDispatcher
 from celery.signals import task_postrun, task_prerun
 
 from celery_runtime.settings import ConfigError
@@ -79,16 +86,48 @@ def serve(pulse: Pulse, address: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, *_: Any) -> None:
             """Probes are not worth a line each."""
 
+    check_port(address, port)
+    server = ThreadingHTTPServer((address, port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    return server
+
+
+def check_port(address: str, port: int) -> None:
+    """Raise ConfigError when `port` is taken: told before Celery starts, which would add a traceback."""
     try:
-        server = ThreadingHTTPServer((address, port), Handler)
+        socket.create_server((address, port)).close()
     except OSError as error:
         raise ConfigError(
             f"HEALTH_PORT = {port} on {address} cannot be used: {error.strerror}.\n"
             "  Choose a free port for each process on one host, or 0 for none."
         ) from None
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    return server
+
+
+class Dispatcher(EventDispatcher):  # type: ignore[misc]
+    """Sends the worker's heartbeat for Flower out of its loop, and raises when the broker does not take it.
+
+    Celery retries it for ever, and on RabbitMQ waits without a time-out until it is confirmed: with a silent broker
+    the loop stood still in there, so that it neither noticed the loss nor ticked. An error that is raised makes the
+    worker connect again; without confirms RabbitMQ's own heartbeats (10 s) find out that it is silent.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.buffer_while_offline = False
+
+    def enable(self) -> None:
+        if self._in_loop and hasattr(self.connection.connection, "confirm_publish"):
+            self.connection.connection.confirm_publish = False  # py-amqp looks when a channel opens
+        super().enable()
+
+    def _publish(self, *args: Any, retry: bool = False, **kwargs: Any) -> None:
+        super()._publish(*args, retry=retry and not self._in_loop, **kwargs)
+
+    @property
+    def _in_loop(self) -> bool:
+        """The worker's own dispatcher has a connection to itself; tasks bring a channel of the producers' pool."""
+        return self.connection is not None and self.channel is None
 
 
 def install_steps(app: Celery, pulse: Pulse, address: str, port: int) -> None:
@@ -119,16 +158,34 @@ def install_steps(app: Celery, pulse: Pulse, address: str, port: int) -> None:
         label = "Health state"
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
+        def __init__(self, consumer: Any, **kwargs: Any) -> None:
+            super().__init__(consumer, **kwargs)
+            _tell_of_losses(consumer, pulse)
+
         def start(self, consumer: Any) -> None:
             pulse.move(State.READY)
 
         def stop(self, consumer: Any) -> None:
             stopping = consumer.controller and consumer.controller.blueprint.state == bootsteps.TERMINATE
-            closing = consumer.blueprint.state in (bootsteps.CLOSE, bootsteps.TERMINATE)
-            pulse.move(State.DRAINING if stopping or closing else State.RECONNECTING)
+            if stopping or consumer.blueprint.state in (bootsteps.CLOSE, bootsteps.TERMINATE):
+                pulse.move(State.DRAINING)
 
+    app.events.dispatcher_cls = Dispatcher
     app.steps["worker"].add(Server)
     app.steps["consumer"].add(Consuming)
+
+
+def _tell_of_losses(consumer: Any, pulse: Pulse) -> None:
+    """Move `pulse` before the consumer cleans up, which asks the silent broker a few more times: 25 s in all."""
+    clean_up = consumer.on_connection_error_after_connected
+
+    def lose(error: Exception) -> None:
+        pulse.move(State.RECONNECTING)
+        if consumer.event_dispatcher:  # none yet when the connection is lost early
+            consumer.event_dispatcher.disable()  # or it would try to send that this worker is offline
+        clean_up(error)
+
+    consumer.on_connection_error_after_connected = lose
 
 
 def _tick_around_tasks(pulse: Pulse) -> None:

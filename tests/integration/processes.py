@@ -34,8 +34,8 @@ class Service:
         self.start("api", ["-m", "app.api"], API_HOST="127.0.0.1")
         for queue in load_queues(ROOT / "queues.toml"):
             self.start_worker(queue)
-        self.api = httpx.Client(base_url=f"http://127.0.0.1:{api}", timeout=60)
-        self.mail = httpx.Client(base_url=f"http://127.0.0.1:{mail}", timeout=10)
+        self.api = httpx.Client(base_url=f"http://127.0.0.1:{api}", timeout=60, trust_env=False)
+        self.mail = httpx.Client(base_url=f"http://127.0.0.1:{mail}", timeout=10, trust_env=False)
         self.wait(lambda: answers(self.api), "the API to answer")
         self.wait(lambda: answers(self.mail), "the mailbox to answer")
         for name in list(self.health_ports):
@@ -74,6 +74,16 @@ class Service:
         environment = self.environment | {"HEALTH_PORT": str(self.health_ports[name])}
         command = [sys.executable, "-m", "celery_runtime", "health", what]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode == 0
+
+    def workers(self, *others):
+        """The names of the running workers, and of `others`."""
+        return [name for name in self.health_ports if name.startswith("worker-")] + list(others)
+
+    def all_are(self, what, names):
+        return all(self.health(name, what) for name in names)
+
+    def none_is(self, what, names):
+        return not any(self.health(name, what) for name in names)
 
     def stop(self, name, seconds=60):
         process = self.processes.pop(name)

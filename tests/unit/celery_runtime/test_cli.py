@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from celery_runtime.cli import main, worker_options
 from celery_runtime.queues import load_queues
 from celery_runtime.settings import RuntimeSettings, load
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +93,14 @@ def test_a_worker_that_cannot_run_ends_with_a_code_that_says_so(monkeypatch, tmp
     result = subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True, timeout=60)
 
     assert result.returncode != 0
+
+
+def test_a_taken_health_port_is_told_without_a_traceback():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environment = os.environ | {"HEALTH_PORT": port, "PYTHONPATH": str(ROOT), "CELERY_APP": "app.celery:app"}
+        command = [sys.executable, "-m", "celery_runtime", "worker", "media"]
+        result = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, timeout=60)
+
+    assert result.returncode == 2
+    assert f"HEALTH_PORT = {port}".encode() in result.stderr and b"Traceback" not in result.stderr

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from celery import Celery, bootsteps
 
 from celery_runtime import health
-from celery_runtime.health import Pulse, State, serve
+from celery_runtime.health import Dispatcher, Pulse, State, serve
 from celery_runtime.probe import probe
 from celery_runtime.settings import ConfigError
 
@@ -77,3 +80,82 @@ def test_a_taken_port_is_a_clear_error():
     finally:
         server.shutdown()
         server.server_close()
+
+
+class Producer:
+    """kombu's producer on a broker that is away."""
+
+    def __init__(self):
+        self.options = None
+
+    def publish(self, event, **options):
+        self.options = options
+        raise ConnectionResetError
+
+
+def dispatcher(**channel):
+    app = Celery(set_as_current=False, broker="memory://")
+    connection = app.connection_for_write()
+    connection.connect()
+    connection.connection.confirm_publish = True
+    made = Dispatcher(connection, app=app, **channel)
+    made.producer = Producer()
+    return made
+
+
+def test_the_loop_sends_its_heartbeat_once_unconfirmed_and_hears_of_the_error():
+    heartbeat = dispatcher()
+
+    assert heartbeat.connection.connection.confirm_publish is False
+    with pytest.raises(ConnectionResetError):
+        heartbeat.send("worker-heartbeat", retry=True)
+    assert heartbeat.producer.options["retry"] is False
+    assert not heartbeat._outbound_buffer
+
+
+def test_the_events_of_tasks_keep_their_retries_and_their_connections_confirms():
+    events = dispatcher(channel=object())
+
+    assert events.connection.connection.confirm_publish is True
+    with pytest.raises(ConnectionResetError):
+        events.send("task-progress", retry=True)
+    assert events.producer.options["retry"] is True
+
+
+class Consumer:
+    """Celery's consumer, as far as its steps see it; `calls` tells what its clean-up found."""
+
+    def __init__(self, pulse):
+        self.pulse = pulse
+        self.calls = []
+        self.controller = None
+        self.blueprint = SimpleNamespace(state=bootsteps.RUN)
+        self.event_dispatcher = SimpleNamespace(disable=lambda: self.calls.append("disabled"))
+
+    def on_connection_error_after_connected(self, error):
+        self.calls.append(self.pulse.state)
+
+
+def test_a_lost_connection_is_told_before_the_clean_up_waits_for_the_broker():
+    pulse = Pulse()
+    app = Celery(set_as_current=False)
+    health.install_steps(app, pulse, "127.0.0.1", 0)
+    (step,) = app.steps["consumer"]
+    consumer = Consumer(pulse)
+    consuming = step(consumer)
+
+    consuming.start(consumer)
+    assert pulse.ready
+    consumer.on_connection_error_after_connected(OSError())
+    consuming.stop(consumer)
+    assert consumer.calls == ["disabled", State.RECONNECTING]
+    assert pulse.state is State.RECONNECTING
+
+    consumer.event_dispatcher = None  # lost while it connects
+    consumer.on_connection_error_after_connected(OSError())
+    assert pulse.state is State.RECONNECTING
+
+    consumer.blueprint.state = bootsteps.CLOSE
+    consuming.stop(consumer)
+    assert pulse.state is State.DRAINING
+    assert issubclass(app.events.Dispatcher, Dispatcher)
