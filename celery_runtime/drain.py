@@ -29,7 +29,7 @@ class Drain:
     """The request to stop, from the first signal to the last acknowledgement.
 
     pulse: told that the worker is draining.
-    seconds: how long running tasks are waited for; what runs then goes back to the queue.
+    queues: how long each waits for running tasks (`drain`, in seconds); what runs then goes back to the queue.
     """
 
     def __init__(self, pulse: Pulse, queues: dict[str, Queue]) -> None:

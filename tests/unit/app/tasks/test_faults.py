@@ -40,26 +40,20 @@ def test_a_task_that_fails_has_ended(events):
     assert events(batch) == [(3, "start"), (3, "end")]
 
 
-def test_a_task_that_is_interrupted_has_ended(events, monkeypatch):
+@pytest.mark.parametrize(
+    ("interruption", "ended"),
+    [(SoftTimeLimitExceeded, [(0, "end")]), (SystemExit, [])],
+    ids=["a soft limit ends it", "a shutdown cuts it off"],
+)
+def test_a_task_that_is_interrupted(events, monkeypatch, interruption, ended):
     def interrupted(seconds):
-        raise SoftTimeLimitExceeded
+        raise interruption
 
     monkeypatch.setattr(faults.time, "sleep", interrupted)
     batch = str(uuid4())
-    with pytest.raises(SoftTimeLimitExceeded):
+    with pytest.raises(interruption):
         faults.sleep.apply(args=(batch, 0, 9), throw=True)
-    assert events(batch) == [(0, "start"), (0, "end")]
-
-
-def test_a_task_that_is_cut_off_by_a_shutdown_has_not_ended(events, monkeypatch):
-    def cut_off(seconds):
-        raise SystemExit
-
-    monkeypatch.setattr(faults.time, "sleep", cut_off)
-    batch = str(uuid4())
-    with pytest.raises(SystemExit):
-        faults.sleep.apply(args=(batch, 0, 9), throw=True)
-    assert events(batch) == [(0, "start")]
+    assert events(batch) == [(0, "start"), *ended]
 
 
 def test_sleep_takes_its_time(database, monkeypatch):
