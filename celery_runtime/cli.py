@@ -63,7 +63,7 @@ def _worker(arguments: argparse.Namespace) -> int:
             f"{settings.queues_file}: there is no queue {arguments.queue!r}.\n"
             f"  Choose one of {', '.join(queues)}, or add it: make queue NAME={arguments.queue}"
         )
-    app = _load_app(settings.celery_app)
+    app = load_app(settings.celery_app)
     from celery_runtime.health import check_port
 
     check_port(settings.health_address, settings.health_port)
@@ -99,7 +99,7 @@ def _beat(arguments: argparse.Namespace) -> int:
     from celery_runtime.settings import RuntimeSettings, load
 
     settings = load(RuntimeSettings)
-    app = _load_app(settings.celery_app)
+    app = load_app(settings.celery_app)
     from celery_runtime.beat import serve_health
 
     serve_health()
@@ -118,7 +118,7 @@ def _flower(arguments: argparse.Namespace) -> int:
             "FLOWER_PASSWORD_FILE is not set.\n"
             "  Flower can stop tasks, so it is not served without a login: name a file that holds its password."
         )
-    app = _load_app(settings.celery_app)
+    app = load_app(settings.celery_app)
     # Through the environment: a command line is readable by every user of the host.
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower_user}:{settings.flower_password.get_secret_value()}"
     return _run(app, ["flower", f"--address={settings.flower_address}", f"--port={settings.flower_port}"])
@@ -130,7 +130,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     settings = load(RuntimeSettings)
     queues = load_queues(settings.queues_file)
-    _load_app(settings.celery_app)
+    load_app(settings.celery_app)
     print(f"{settings.celery_app} on {settings.broker}, queues {', '.join(queues)}: settings and secrets are complete.")
     return 0
 
@@ -151,9 +151,11 @@ def _run(app: Celery, arguments: list[str]) -> int:
     return int(celery.main(args=arguments, standalone_mode=False) or 0)
 
 
-def _load_app(name: str) -> Celery:
+def load_app(name: str) -> Celery:
+    """Import the app that CELERY_APP names and install the runtime on it. Raises ConfigError."""
     from celery.app.utils import find_app
 
+    from celery_runtime import install
     from celery_runtime.settings import ConfigError
 
     sys.path.insert(0, str(Path.cwd()))
@@ -163,7 +165,7 @@ def _load_app(name: str) -> Celery:
         raise ConfigError(
             f"CELERY_APP = {name!r} cannot be imported: {error}.\n  A valid example: CELERY_APP=app.celery:app"
         ) from None
-    return app
+    return install(app)
 
 
 if __name__ == "__main__":

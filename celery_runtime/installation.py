@@ -10,9 +10,8 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_init
-from kombu import Exchange
-from kombu import Queue as KombuQueue
 
+from celery_runtime import rabbitmq, redis_transport
 from celery_runtime.queues import Queue, load_queues
 from celery_runtime.settings import RuntimeSettings, load
 
@@ -24,14 +23,19 @@ RETRY_DELAY = 5  # seconds; Celery's 180 would keep the task of a killed pool ch
 
 
 def install_on(app: Celery) -> Celery:
-    """Configure `app` in place from the environment and queues.toml; returns it. Raises ConfigError."""
+    """Configure `app` in place from the environment and queues.toml, once; returns it. Raises ConfigError."""
+    if getattr(app, "celery_runtime_installed", False):
+        return app
     settings = load(RuntimeSettings)
     queues = load_queues(settings.queues_file)
+    broker = redis_transport if settings.broker == "redis" else rabbitmq
     app.conf.update(_common(settings, list(queues)))
-    app.conf.update(_redis(queues) if settings.broker == "redis" else _rabbitmq())
+    app.conf.update(broker.configuration(settings, queues))
     app.Task.default_retry_delay = RETRY_DELAY
     _install_steps(app, settings, queues)
-    worker_init.connect(lambda **_: publish_patiently(app), weak=False)
+    if settings.has("publishing"):
+        worker_init.connect(lambda **_: publish_patiently(app), weak=False)
+    app.celery_runtime_installed = True
     return app
 
 
@@ -52,7 +56,6 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
         # A queue that no worker serves is refused instead of filling up unseen.
         "task_create_missing_queues": False,
         "task_default_queue": "default" if "default" in queues else queues[0],
-        "task_queues": [_queue(name, settings.broker) for name in queues],
         # A message is acknowledged after its task ended, so that a killed worker loses none.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
@@ -79,52 +82,11 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
     }
 
 
-def _redis(queues: dict[str, Queue]) -> dict[str, Any]:
-    longest = max(queue.grace for queue in queues.values())
-    # Without a renewed lease a message that is unacknowledged for this long runs twice; the default is an hour.
-    visibility_timeout = max(3600, 2 * longest)
-    transport = {
-        "visibility_timeout": visibility_timeout,
-        # Without time-outs a worker was still waiting on a silent connection after 200 s.
-        "socket_timeout": 10,
-        "socket_connect_timeout": 4,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-        # A killed worker's messages come back one sweep after the visibility timeout: 5 s, not 100 s.
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
-    }
-    return {
-        "broker_transport_options": transport,
-        "result_backend_transport_options": {"visibility_timeout": visibility_timeout},
-        "worker_disable_prefetch": True,
-        # The message of a cancelled task would wait for the visibility timeout.
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
-    }
-
-
-def _rabbitmq() -> dict[str, Any]:
-    return {
-        "broker_transport_options": {"confirm_publish": True},  # without it a full or dying broker drops silently
-        "broker_heartbeat": 10,  # seconds; 120 by default
-        "task_default_queue_type": "quorum",
-        # A broker that restarts re-delivers what was running: without this both runs would complete.
-        "worker_cancel_long_running_tasks_on_connection_loss": True,
-    }
-
-
-def _queue(name: str, broker: str) -> KombuQueue:
-    if broker == "redis":
-        return KombuQueue(name, Exchange(name, type="direct"), routing_key=name)
-    # Delayed delivery (eta, countdown) works through topic exchanges only.
-    return KombuQueue(
-        name, Exchange("tasks", type="topic"), routing_key=name, queue_arguments={"x-queue-type": "quorum"}
-    )
-
-
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
     from celery_runtime import drain, health
 
     pulse = health.Pulse()
-    health.install_steps(app, pulse, settings.health_address, settings.health_port)
-    drain.install_step(app, pulse, queues)
+    if settings.has("health"):
+        health.install_steps(app, pulse, settings.health_address, settings.health_port)
+    if settings.has("drain"):
+        drain.install_step(app, pulse, queues)

@@ -60,9 +60,14 @@ class EnvSettings(BaseSettings):
         return init_settings, _Environment(settings_cls)
 
 
+# What a user can switch off one by one, with RUNTIME_OFF; docs/guarantees.md says what each costs when it is missing.
+PARTS = ("claim", "lease", "drain", "dead-letters", "health", "results", "metrics", "publishing")
+
+
 class RuntimeSettings(EnvSettings):
     """What the runtime itself reads; one place for every platform."""
 
+    runtime_off: str = Field("", examples=["drain,lease"])
     celery_app: str = Field("app.celery:app", examples=["app.celery:app"])
     queues_file: Path = Field(Path("queues.toml"), examples=["queues.toml"])
     broker: Literal["redis", "rabbitmq"] = Field("redis", examples=["redis"])
@@ -99,6 +104,18 @@ class RuntimeSettings(EnvSettings):
         _ = parts.port  # raises ValueError for a port that is none
         return url
 
+    @field_validator("runtime_off")
+    @classmethod
+    def _are_parts(cls, text: str) -> str:
+        unknown = [part for part in _split(text) if part not in PARTS]
+        if unknown:
+            raise ValueError(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
+        return text
+
+    def has(self, part: str) -> bool:
+        """Whether a part of PARTS is on; each is unless RUNTIME_OFF names it."""
+        return part not in _split(self.runtime_off)
+
     @property
     def redis(self) -> str:
         """The Redis URL with its password: broker (by default), results, locks and the Beat schedule."""
@@ -133,6 +150,10 @@ def _explain(fault: Any, fields: dict[str, FieldInfo]) -> str:
         return f"{name.upper()} is not set.{remedy}"
     reason = fault["msg"].removeprefix("Value error, ")
     return f"{name.upper()} = {shown} is not valid: {reason}.{remedy}"
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _read_secret(name: str, path: str) -> str:
