@@ -13,10 +13,11 @@ pool can) and acknowledges nothing: another worker has them. Read in Celery 5.7.
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.exceptions import WorkerShutdown
+from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
 from celery.utils.log import get_logger
 from celery.worker import state
 from redis.exceptions import RedisError
@@ -24,7 +25,7 @@ from redis.exceptions import RedisError
 from celery_runtime.redis_transport.held import Held
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.redis_transport.transport import use_claims
-from celery_runtime.unstarted import keep_results, withdraw_all
+from celery_runtime.unstarted import hear_of_starts, keep_results, withdraw_all
 
 RENEWALS = 4  # per visibility timeout: three may fail
 RETRY = 1.0  # seconds until the next try when Redis did not answer
@@ -112,10 +113,12 @@ def install_step(app: Celery, visibility_timeout: float, *, renew: bool) -> None
 
 def _keep_running_tasks(consumer: Any, held: Held) -> None:
     """When the connection breaks, keep the messages of running tasks and hand back all others on the next one."""
+    warnings.filterwarnings("ignore", r"\s*In Celery 5.1 we introduced", CPendingDeprecationWarning)  # of doing so
     clean_up = consumer.on_connection_error_after_connected
 
     def lose(error: Exception) -> None:
         if held.outlives and consumer.task_consumer:
+            hear_of_starts(consumer)
             withdraw_all(consumer)
             # Prefork forgets what it cannot withdraw any more but its child has not begun; threads run it.
             forgets = hasattr(consumer.pool._pool, "outbound_buffer")  # noqa: SLF001
