@@ -33,7 +33,7 @@ def test_redis_gives_a_dead_workers_messages_back_within_a_minute(installed):
     conf = installed("redis").conf
 
     assert conf.broker_transport_options["visibility_timeout"] == 60
-    assert conf.broker_transport_options["socket_timeout"] == 10
+    assert conf.broker_transport_options["socket_timeout"] == 5
 
 
 def test_parts_that_are_switched_off_stay_celerys(installed, monkeypatch):
