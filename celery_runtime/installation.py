@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 
 from celery_runtime import publishing, rabbitmq, redis_transport
 from celery_runtime.queues import Queue, load_queues
 from celery_runtime.settings import RuntimeSettings, load
+from celery_runtime.tasks import RETRY_DELAY, signals
+from celery_runtime.tasks.size import limit_arguments
 
 RESULT_EXPIRES = 86_400  # seconds
-RETRY_DELAY = 5  # seconds; Celery's 180 would keep the task of a killed pool child waiting for three minutes
 
 
 def install_on(app: Celery) -> Celery:
@@ -27,10 +28,12 @@ def install_on(app: Celery) -> Celery:
     broker = redis_transport if settings.broker == "redis" else rabbitmq
     app.conf.update(_common(settings, list(queues)))
     app.conf.update(broker.configuration(settings, queues))
-    app.Task.default_retry_delay = RETRY_DELAY
+    Task.default_retry_delay = RETRY_DELAY  # of Celery's own class: a base class of the app's need not be app.Task's
     _install_steps(app, settings, queues)
     if settings.has("publishing"):
         publishing.install(app)
+        limit_arguments(app, settings.max_arguments_kib)
+    signals.connect()
     app.celery_runtime_installed = True
     return app
 
