@@ -69,9 +69,7 @@ def publish_patiently(app: Celery) -> None:
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "connect_retries_timeout": None}
 
 
-def publish(
-    app: Celery, tasks: Iterable[Signature], timeout: float | None = None, *, pending: bool = False
-) -> int:
+def publish(app: Celery, tasks: Iterable[Signature], timeout: float | None = None, *, pending: bool = False) -> int:
     """Publish `tasks` through one connection, in order; returns how many.
 
     timeout: seconds without a confirmation after which it gives up; by default PUBLISH_TIMEOUT.
