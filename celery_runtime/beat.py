@@ -21,7 +21,7 @@ from redis.exceptions import LockError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from celery_runtime.health import Pulse, State, serve
-from celery_runtime.installation import publish_patiently
+from celery_runtime.publishing import publish_patiently
 from celery_runtime.settings import RuntimeSettings, load
 
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError)

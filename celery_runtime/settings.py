@@ -91,6 +91,8 @@ class RuntimeSettings(EnvSettings):
     flower_port: int = Field(5555, ge=1, le=65535, examples=[5555])
     health_port: int = Field(9808, ge=0, le=65535, examples=[9808])
     health_address: str = Field("127.0.0.1", examples=["127.0.0.1"])
+    publish_timeout: float = Field(10, gt=0, le=3600, examples=[10])  # seconds
+    max_arguments_kib: int = Field(64, ge=1, le=65_536, examples=[64])
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", examples=["INFO"])
 
     @field_validator("redis_url", "rabbitmq_url")
