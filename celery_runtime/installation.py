@@ -32,6 +32,10 @@ def install_on(app: Celery) -> Celery:
     app.conf.update(_common(settings, list(queues)))
     app.conf.update(broker.configuration(settings, queues))
     app.Task.default_retry_delay = RETRY_DELAY
+    if settings.has("results"):
+        from celery_runtime import results
+
+        results.install(app)
     _install_steps(app, settings, queues)
     if settings.has("publishing"):
         worker_init.connect(lambda **_: publish_patiently(app), weak=False)
