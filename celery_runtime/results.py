@@ -53,7 +53,14 @@ end
 redis.call('PUBLISH', KEYS[1], ARGV[1])
 return 1
 """
-STORE_SHA = hashlib.sha1(STORE.encode(), usedforsecurity=False).hexdigest()
+
+
+def sha1(script: str) -> str:
+    """The name under which Redis keeps a script."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
+STORE_SHA = sha1(STORE)
 
 log = get_logger(__name__)
 
