@@ -87,10 +87,20 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
 
 
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
-    from celery_runtime import drain, health
+    from celery_runtime import amqp_heartbeat, drain, health, notify
 
     pulse = health.Pulse()
+    exposition = None
+    if settings.has("metrics"):
+        from celery_runtime import metrics, task_metrics
+
+        task_metrics.install(app)
+        metrics.watch(pulse)
+        exposition = metrics.exposition
     if settings.has("health"):
-        health.install_steps(app, pulse, settings.health_address, settings.health_port)
+        notify.install(app, pulse, queues)
+        health.install_steps(app, pulse, settings.health_address, settings.health_port, exposition)
+        if settings.broker == "rabbitmq":
+            amqp_heartbeat.install_step(app)
     if settings.has("drain"):
         drain.install_step(app, pulse, queues)

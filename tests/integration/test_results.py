@@ -146,18 +146,7 @@ def local_servers(tmp_path):
     (tmp_path / "sentinel.conf").write_text(
         f"bind 127.0.0.1\nport {watcher}\ndir {tmp_path}\nsentinel monitor blueprint 127.0.0.1 {port} 1\n"
     )
-    plain = [
-        "--bind",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--unixsocket",
-        str(socket),
-        "--save",
-        "",
-        "--dir",
-        str(tmp_path),
-    ]
+    (tmp_path / "redis.conf").write_text(f"bind 127.0.0.1\nport {port}\nunixsocket {socket}\nsave ''\ndir {tmp_path}\n")
     commands = [
         [find_server(), tmp_path / "redis.conf"],
         [find_server(), tmp_path / "sentinel.conf", "--sentinel"],
