@@ -62,7 +62,7 @@ class Heartbeats:
         """The py-amqp connections that heartbeats were agreed on for."""
         for owner in (self.consumer, self.consumer.event_dispatcher):
             connection = getattr(getattr(owner, "connection", None), "_connection", None)
-            if getattr(connection, "heartbeat", 0) and connection.connected:
+            if connection is not None and connection.heartbeat and connection.connected:
                 yield connection
 
 

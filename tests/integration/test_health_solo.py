@@ -23,6 +23,7 @@ def worker(tmp_path, redis, rabbitmq, secrets):
 
 
 def test_a_task_longer_than_rabbitmqs_patience_runs_once_and_the_worker_stays_connected(worker, tmp_path, monkeypatch):
+    worker.wait(lambda: worker.tick_age() > 2 * HEARTBEAT - 1, "some heartbeats between worker and broker")
     notes = tmp_path / "notes"
     producer = worker.producer(monkeypatch)
     task = producer.send_task("anyapp.note", [str(notes), TASK])
