@@ -9,6 +9,7 @@ from celery_runtime import install
 settings()  # a wrong setting ends the process at its start, not at its first task
 app = install(Celery("app"))
 app.conf.update(
+    task_track_started=True,  # people watch their pictures; it costs each task a trip to Redis
     include=[
         "app.tasks.media",
         "app.tasks.email",

@@ -29,6 +29,10 @@ def install_on(app: Celery) -> Celery:
     app.conf.update(_common(settings, list(queues)))
     app.conf.update(broker.configuration(settings, queues))
     Task.default_retry_delay = RETRY_DELAY  # of Celery's own class: a base class of the app's need not be app.Task's
+    if settings.has("results"):
+        from celery_runtime import results
+
+        results.install(app)
     _install_steps(app, settings, queues)
     if settings.has("publishing"):
         publishing.install(app)
@@ -54,7 +58,6 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_retry_on_worker_lost": True,  # a task that kills its pool child is tried max_retries times, not for ever
-        "task_track_started": True,
         # Nothing waits behind a long task that another worker could start.
         "worker_prefetch_multiplier": 1,
         "worker_eta_task_limit": 1000,
@@ -76,11 +79,21 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
 
 
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
-    from celery_runtime import drain, health, lease
+    from celery_runtime import amqp_heartbeat, drain, health, lease, notify
 
     pulse = health.Pulse()
+    exposition = None
+    if settings.has("metrics"):
+        from celery_runtime import metrics, task_metrics
+
+        task_metrics.install(app)
+        metrics.watch(pulse)
+        exposition = metrics.exposition
     if settings.has("health"):
-        health.install_steps(app, pulse, settings.health_address, settings.health_port)
+        notify.install(app, pulse, queues)
+        health.install_steps(app, pulse, settings.health_address, settings.health_port, exposition)
+        if settings.broker == "rabbitmq":
+            amqp_heartbeat.install_step(app)
     if settings.broker == "redis" and settings.has("claim"):
         timeout = redis_transport.visibility_timeout(settings, queues)
         lease.install_step(app, timeout, renew=redis_transport.leased(settings))
