@@ -31,6 +31,8 @@ def install_on(app: Celery) -> Celery:
     broker = redis_transport if settings.broker == "redis" else rabbitmq
     app.conf.update(_common(settings, list(queues)))
     app.conf.update(broker.configuration(settings, queues))
+    if settings.broker == "rabbitmq":
+        rabbitmq.install(app)
     app.Task.default_retry_delay = RETRY_DELAY
     _install_steps(app, settings, queues)
     if settings.has("publishing"):
@@ -83,10 +85,12 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
 
 
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
-    from celery_runtime import drain, health
+    from celery_runtime import dead_letters, drain, health
 
     pulse = health.Pulse()
     if settings.has("health"):
         health.install_steps(app, pulse, settings.health_address, settings.health_port)
+    if settings.has("dead-letters"):
+        dead_letters.install(app, settings)
     if settings.has("drain"):
         drain.install_step(app, pulse, queues)
