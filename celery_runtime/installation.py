@@ -79,23 +79,21 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
 
 
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
-    from celery_runtime import amqp_heartbeat, drain, health, lease, notify
+    from celery_runtime import dead_letters, drain, health, metrics, notify, task_metrics
 
     pulse = health.Pulse()
-    exposition = None
     if settings.has("metrics"):
-        from celery_runtime import metrics, task_metrics
-
         task_metrics.install(app)
         metrics.watch(pulse)
-        exposition = metrics.exposition
     if settings.has("health"):
         notify.install(app, pulse, queues)
+        exposition = metrics.exposition if settings.has("metrics") else None
         health.install_steps(app, pulse, settings.health_address, settings.health_port, exposition)
-        if settings.broker == "rabbitmq":
-            amqp_heartbeat.install_step(app)
-    if settings.broker == "redis" and settings.has("claim"):
-        timeout = redis_transport.visibility_timeout(settings, queues)
-        lease.install_step(app, timeout, renew=redis_transport.leased(settings))
+    if settings.broker == "redis":
+        redis_transport.install(app, settings, queues)
+    else:
+        rabbitmq.install(app)
+    if settings.has("dead-letters"):
+        dead_letters.install(app, settings)
     if settings.has("drain"):
         drain.install_step(app, pulse, queues)
