@@ -30,6 +30,16 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
             if channel.active_fanout_queues:
                 self._register_LISTEN(channel)
 
+    def maybe_restore_messages(self) -> None:
+        """Sweep the queues of every channel: kombu's have one place for all queues."""
+        for channel in list(self._channels):
+            if not channel.active_queues:
+                continue
+            try:
+                channel.qos.restore_visible(interval=channel.unacked_restore_throttle)
+            except channel.connection_errors as error:  # told by the connection that claims
+                logger.debug("the sweep has to wait: %s", error)
+
     def on_readable(self, fileno: int) -> None:
         channel, name = self._fd_to_chan.get(fileno, (None, ""))
         if channel is None:
