@@ -1,0 +1,43 @@
+"""The fault matrix as tests: some rows in short form, all of them in full where there is time (`make test-all`)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos import rows as _all_rows  # noqa: F401  registers them
+from tests.chaos.matrix import ROWS, Matrix
+
+SHORT = (1, 2, 3, 5, 7, 8, 12, 13, 19, 20, 22, 27)
+
+
+@pytest.fixture(scope="session")
+def matrix():
+    matrix = Matrix()
+    yield matrix
+    matrix.close()
+
+
+def plays(numbers):
+    """Each row on each broker where it means something; a broker's rows together, since its start takes a while."""
+    found = [(number, broker) for broker in ("redis", "rabbitmq") for number in numbers]
+    found = [(number, broker) for number, broker in found if broker in ROWS[number].brokers]
+    return pytest.mark.parametrize(("number", "broker"), found, ids=[f"{broker}-{number}" for number, broker in found])
+
+
+def told(outcome):
+    logs = [f"-- {name}\n{log[-3000:]}" for name, log in outcome.logs.items()]
+    return "\n".join([f"row {outcome.row}, {outcome.title}", *outcome.complaints, *outcome.remarks, *logs])
+
+
+@plays([number for number in SHORT if number in ROWS])
+def test_row_in_short(matrix, number, broker):
+    outcome = matrix.run(number, broker, full=False)
+    assert outcome.holds, told(outcome)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@plays(sorted(ROWS))
+def test_row_in_full(matrix, number, broker):
+    outcome = matrix.run(number, broker)
+    assert outcome.holds, told(outcome)
