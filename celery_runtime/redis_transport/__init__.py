@@ -21,8 +21,9 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
     timeout = visibility_timeout(settings, queues)
     transport = {
         "visibility_timeout": timeout,
-        # Without time-outs a worker was still waiting on a silent connection after 200 s.
-        "socket_timeout": 10,
+        # Without time-outs a worker was still waiting on a silent connection after 200 s. Half a minute must be enough
+        # for the check of a silent connection (twice its interval), a sweep that runs into it, and a new handshake.
+        "socket_timeout": 5,
         "socket_connect_timeout": 4,
         "socket_keepalive": True,
         "health_check_interval": 5,
