@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from concurrent.futures import as_completed
 from pathlib import Path
 
 from tests.chaos import rows as _all_rows  # noqa: F401  registers them
@@ -18,8 +19,10 @@ def main():
     arguments = _arguments()
     matrix = Matrix()
     try:
-        plays = itertools.product(arguments.rows, arguments.broker, arguments.celery)
-        outcomes = [_play(matrix, *play, arguments) for play in plays if play[1] in ROWS[play[0]].brokers]
+        plays = [
+            play for play in itertools.product(arguments.rows, arguments.broker) if play[1] in ROWS[play[0]].brokers
+        ]
+        outcomes = [outcome for celery in arguments.celery for outcome in _play(matrix, plays, celery, arguments)]
     finally:
         matrix.close()
     _print_table(outcomes)
@@ -44,17 +47,21 @@ def _numbers(text):
     return numbers
 
 
-def _play(matrix, number, broker, celery, arguments):
-    print(f"row {number} on {broker}, {celery}: {ROWS[number].title}", flush=True)
+def _play(matrix, plays, celery, arguments):
     options = {"celery": celery, "full": not arguments.short, "off": arguments.off if celery == "runtime" else ""}
-    outcome = matrix.run(number, broker, **options)
-    print(f"  {outcome.seconds:.0f} s: {'holds' if outcome.holds else 'FAILS'}", flush=True)
+    coming = matrix.start(plays, **options).values()
+    return [_tell(future.result(), arguments) for future in as_completed(coming)]
+
+
+def _tell(outcome, arguments):
+    verdict = f"{'holds' if outcome.holds else 'FAILS'} after {outcome.seconds:.0f} s"
+    print(f"row {outcome.row} on {outcome.broker}, {outcome.celery}: {verdict} ({outcome.title})", flush=True)
     for line in [*outcome.complaints, *outcome.remarks]:
         print(f"  {line}", flush=True)
     for name, log in outcome.logs.items():
         if arguments.logs:
             arguments.logs.mkdir(parents=True, exist_ok=True)
-            (arguments.logs / f"{name}-{broker}-{celery}.log").write_text(log)
+            (arguments.logs / f"{name}-{outcome.broker}-{outcome.celery}.log").write_text(log)
         elif not outcome.holds:
             print("\n".join([f"  -- {name}", *(f"  {line}" for line in log.splitlines()[-LOG_TAIL:])]), flush=True)
     return outcome
@@ -62,7 +69,7 @@ def _play(matrix, number, broker, celery, arguments):
 
 def _print_table(outcomes):
     print(f"\n{HEAD}  verdict")
-    for outcome in outcomes:
+    for outcome in sorted(outcomes, key=lambda outcome: (outcome.row, outcome.broker, outcome.celery)):
         back = "" if outcome.recovery is None else f"{outcome.recovery:.1f}"
         verdict = "holds" if outcome.holds else f"FAILS: {outcome.complaints[0]}"
         print(

@@ -6,10 +6,12 @@ import json
 
 from tests.chaos.lab import CONFIG, until
 
-USERS = """user default off
+USERS = """user default off ~* &* +@all
 user celery on >{password} ~* &* +@all -@admin -@dangerous +info
 user chaos on >{password} ~* &* +@all
 """
+# Milliseconds; what a quorum queue tells of its length is as old as this, 5 s by default.
+ADVANCED = "[{rabbit, [{quorum_tick_interval, 500}]}].\n"
 
 
 class Broker:
@@ -71,6 +73,14 @@ class Redis(Broker):
         return held
     """
 
+    LASTING_REPLIES = """
+        local lasting = 0
+        for _, key in ipairs(redis.call('KEYS', '*.reply.celery.pidbox')) do
+            if redis.call('TYPE', key).ok == 'list' and redis.call('TTL', key) == -1 then lasting = lasting + 1 end
+        end
+        return lasting
+    """
+
     def __init__(self, lab):
         self.password = lab.password
         users = lab.file("redis_users", USERS.format(password=lab.password))
@@ -93,11 +103,28 @@ class Redis(Broker):
         """Messages of `queue` that wait or that somebody holds."""
         return int(self.cli("eval", self.HELD, "0", queue))
 
+    def lasting_replies(self):
+        """Reply lists of remote control that never expire."""
+        return int(self.cli("eval", self.LASTING_REPLIES, "0"))
+
     def cut_clients(self):
         self.cli("client", "kill", "type", "normal")
 
-    def forget(self, queue):
-        self.cli("flushall")
+    def fill(self):
+        self.cli("config", "set", "maxmemory", "1mb")
+
+    def unfill(self):
+        self.cli("config", "set", "maxmemory", "384mb")
+
+    def forget(self, queue, *, everything):
+        """Delete what a row left; stock Celery leaves keys without the queue's name."""
+        self.unfill()
+        self.cli(
+            "eval",
+            "for _, k in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', k) end",
+            "0",
+            "*" if everything else f"*{queue}*",
+        )
 
     def dead_letters(self, queue):
         return int(self.cli("llen", f"dead.{queue}"))
@@ -112,6 +139,7 @@ class RabbitMQ(Broker):
             (CONFIG / "rabbitmq.conf", "/etc/rabbitmq/rabbitmq.conf"),
             (CONFIG / "rabbitmq-plugins", "/etc/rabbitmq/enabled_plugins"),
             (password, "/etc/rabbitmq/conf.d/20-password.conf"),
+            (lab.file("advanced.config", ADVANCED), "/etc/rabbitmq/advanced.config"),
         ]
         # The host's name is the node's, and with it the folder of its data.
         names = {"aliases": ["rabbitmq"], "hostname": "rabbitmq"}
@@ -136,7 +164,14 @@ class RabbitMQ(Broker):
     def cut_clients(self):
         self.command("rabbitmqctl", "-q", "close_all_connections", "chaos")
 
-    def forget(self, queue):
+    def fill(self):
+        self.command("rabbitmqctl", "-q", "set_vm_memory_high_watermark", "0")
+
+    def unfill(self):
+        self.command("rabbitmqctl", "-q", "set_vm_memory_high_watermark", "absolute", "460MiB")
+
+    def forget(self, queue, *, everything):
+        self.unfill()
         for name in self.queues():
             if name.endswith(queue):
                 self.command("rabbitmqctl", "-q", "delete_queue", "-p", "celery", name)

@@ -59,6 +59,7 @@ class Account:
         self.events = []
         self.starts = Counter()
         self.ends = Counter()
+        self.doomed = set()  # accepted tasks that cannot end; the row itself says what becomes of them
         self._last = "0"
 
     def read(self):
@@ -98,7 +99,11 @@ class Account:
         return sum(count - 1 for count in self.starts.values())
 
     def lost(self):
-        return self.accepted - self.ends.keys()
+        return self.accepted - self.ends.keys() - self.doomed
+
+    def started(self, ids):
+        """The starts of these tasks, in their order."""
+        return [event for event in self.events if event.what == "start" and event.id in ids]
 
     def first_end(self, after, ids=None):
         """When the first task (of `ids`) ended after the time `after`; None if none did."""

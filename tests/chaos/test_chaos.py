@@ -29,9 +29,17 @@ def told(outcome):
     return "\n".join([f"row {outcome.row}, {outcome.title}", *outcome.complaints, *outcome.remarks, *logs])
 
 
-@plays([number for number in SHORT if number in ROWS])
-def test_row_in_short(matrix, number, broker):
-    outcome = matrix.run(number, broker, full=False)
+@pytest.fixture(scope="session")
+def short(matrix, request):
+    """The future outcome of every row that this session runs in short form: many run beside each other."""
+    chosen = [item.callspec.params for item in request.session.items if item.originalname == "test_row_in_short"]
+    return matrix.start([(params["number"], params["broker"]) for params in chosen], full=False)
+
+
+@pytest.mark.timeout(900)  # the first one waits for those that run beside it
+@plays(SHORT)
+def test_row_in_short(short, number, broker):
+    outcome = short[number, broker].result()
     assert outcome.holds, told(outcome)
 
 

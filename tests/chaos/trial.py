@@ -11,7 +11,7 @@ from tests.chaos.lab import WORKLOAD, until
 from tests.chaos.ledger import Account
 from tests.chaos.worker import Process
 
-LOOK = 2.0  # seconds between two looks at what the broker holds; each costs RabbitMQ a second of CPU
+LOOK = 1.0  # seconds between two looks at what the broker holds; each costs RabbitMQ about a second of CPU
 NAMES = itertools.count(1)
 
 
@@ -50,7 +50,7 @@ class Trial:
         self.lab, self.servers, self.full, self.celery, self.off = lab, servers, full, celery, off
         self.broker = servers[broker]
         self.on_redis = broker == "redis"
-        self.queue = f"row{row.number}-{next(NAMES)}"
+        self.queue = f"row{row.number}-{next(NAMES):03}"  # of one width, so that no name is a part of another
         self.account = Account(servers["ledger"], self.queue)
         self.outcome = Outcome(row.number, row.title, broker, celery)
         self.processes = []
@@ -103,12 +103,43 @@ class Trial:
             command += ["--loglevel=INFO", "-n", f"{self.queue}@%h"]
         return self.process(name, command, env, **options).wait_until_ready()
 
+    def beat(self, name, every):
+        """Start a Beat that sends a tick every `every` seconds."""
+        command = ["celery-runtime", "beat"]
+        if self.celery == "stock":
+            command = [
+                "celery",
+                "-A",
+                "workload.app",
+                "beat",
+                "--loglevel=INFO",
+                "--schedule=/tmp/schedule",
+                "--pidfile=",
+            ]
+        return self.process(f"beat-{name}", command, env={"TICK": str(every)})
+
+    def proxy(self):
+        """Start a proxy before the broker; returns it, and the variables of a worker that uses it."""
+        port = {"redis": 6379, "rabbitmq": 5672}[self.broker.name]
+        command = ["python", "/chaos/workload/proxy.py", self.broker.name, str(port)]
+        proxy = self.process("proxy", command, restart="no").wait_until_ready()
+        name = f"{self.broker.name.upper()}_URL"
+        return proxy, {name: self.environment()[name].replace(f"@{self.broker.name}:", f"@{proxy.name}:")}
+
     def publishing(self, task, count, *, prefix="task", rate=0, options=(), **kwargs):
         """Start a producer of `count` tasks, at most `rate` per second."""
-        order = {"task": task, "count": count, "prefix": f"{prefix}-", "rate": rate, "options": dict(options)}
+        order = {"task": task, "count": count, "prefix": self.id(prefix, ""), "rate": rate, "options": dict(options)}
         order["kwargs"] = kwargs
         command = ["python", "-m", "workload.produce", json.dumps(order)]
         return self.process(f"producer-{prefix}", command, restart="no")
+
+    def id(self, prefix, number=0):
+        """The id of a producer's task."""
+        return f"{self.queue}/{prefix}-{number}"
+
+    def ids(self, prefix):
+        """The accepted ids of one producer."""
+        return {task for task in self.account.accepted if task.startswith(self.id(prefix, ""))}
 
     def publish(self, task, count, **options):
         """Publish to the end."""
@@ -135,19 +166,31 @@ class Trial:
         """Wait until the broker holds nothing in two looks: only then is missing what has not ended."""
         deadline, empty = time.monotonic() + seconds, 0
         while empty < 2:
-            if self.account.read().lost() and empty == 0:
-                time.sleep(LOOK)
+            written = len(self.account.read().events)
+            time.sleep(LOOK)
             held = self.broker.held(self.queue)
-            empty = empty + 1 if held == 0 and not self._runs() else 0
+            # With early acknowledgement a task still runs whose message is gone.
+            empty = empty + 1 if held == 0 and len(self.account.read().events) == written else 0
             if empty < 2 and time.monotonic() > deadline:
                 return self.expect(False, f"the broker still holds {held} messages {seconds} s later")
         return None
 
-    def _runs(self):
-        """A message may be gone while its task still writes its end: with early acknowledgement, for instance."""
-        before = len(self.account.events)
-        time.sleep(0.2)
-        return len(self.account.read().events) > before
+    def doom(self, *prefixes):
+        """These producers' tasks cannot end, and are not lost for that."""
+        for prefix in prefixes:
+            self.account.doomed |= self.ids(prefix)
+
+    def state(self, task):
+        """The state of a task in the result store: PENDING, SUCCESS, FAILURE."""
+        stored = self.servers["redis"].cli("get", f"celery-task-meta-{task}")
+        return json.loads(stored)["status"] if stored else "PENDING"
+
+    def until_no_replies(self, seconds):
+        """Wait until no reply list of remote control would stay for ever; returns how many would after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while (left := self.broker.lasting_replies()) and time.monotonic() < deadline:
+            time.sleep(LOOK)
+        return left
 
     def expect(self, condition, complaint):
         if not condition:
@@ -156,8 +199,10 @@ class Trial:
     def remark(self, text):
         self.outcome.remarks.append(text)
 
-    def recovered(self, since, limit, ids=None):
+    def recovered(self, since, limit, ids=None, *, wait=False):
         """Note the seconds from `since` to the first end after it (of `ids`), and expect them within `limit`."""
+        if wait:
+            self.until(lambda account: account.first_end(since, ids), "a task to end", 2 * limit)
         end = self.account.read().first_end(since, ids)
         took = None if end is None else end - since
         if took is not None:
@@ -165,7 +210,7 @@ class Trial:
         self.expect(took is not None and took <= limit, f"back after {took and round(took, 1)} s, at most {limit} s")
 
     def judge(self, *, lost=0, doubled=0, rerun=None):
-        """Expect at most these numbers of tasks; `rerun` None: as many as were doubled or cut off."""
+        """Expect at most these numbers of tasks; `rerun` None: whatever the fault interrupted."""
         account = self.count()
         self.expect(account.accepted > 0, "nothing was accepted")
         self.expect(account.lost <= lost, f"lost {account.lost}, at most {lost}")
@@ -187,4 +232,4 @@ class Trial:
             process.remove()
         for server in self.servers.brokers():
             server.heal()
-            server.forget(self.queue)
+            server.forget(self.queue, everything=self.celery == "stock" or bool(self.off))

@@ -48,6 +48,10 @@ class Process:
         until(lambda: self.logs().count(" ready.") >= self.begun, f"{self.name} to be ready", seconds)
         return self
 
+    def wait_until_said(self, text, seconds=60):
+        until(lambda: text in self.logs(), f"{self.name} to say {text!r}", seconds)
+        return self
+
     def stop(self, grace=60):
         """As `docker stop`; returns the seconds until its end and its exit code, 137 when it had to be killed."""
         began = time.time()

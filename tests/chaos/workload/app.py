@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from celery import Celery, chord
+from celery.signals import after_task_publish
 from redis import Redis
 
 RUN = os.environ["RUN"]
@@ -95,6 +96,44 @@ def hog():
 @note("body")
 def body(results):
     del results
+
+
+if os.environ.get("RELEASE") != "old":
+
+    @note("newer")
+    def newer():
+        """A task that only the new release knows."""
+
+
+if every := os.environ.get("TICK"):  # seconds; of Beat
+    app.conf.beat_schedule = {
+        "tick": {"task": "sleep", "schedule": float(every), "options": {"queue": os.environ["QUEUE"]}}
+    }
+
+    @after_task_publish.connect
+    def accept(headers, **_):
+        ledger().sadd(f"accepted:{RUN}", headers["id"])
+
+
+app.conf.redbeat_key_prefix = f"redbeat:{RUN}:"  # another run's Beat holds another lock
+
+
+def publish_garbage(task_id):
+    """Publish a body that is no JSON, and a pickle; returns their ids."""
+    queue = app.amqp.queues[os.environ["QUEUE"]]
+    bodies = {"json": (b"{not json", "application/json"), "pickle": (b"\x80\x04N.", "application/x-python-serialize")}
+    with app.producer_or_acquire() as producer:
+        for kind, (body, content_type) in bodies.items():
+            producer.publish(
+                body,
+                content_type=content_type,
+                content_encoding="binary",
+                headers={"task": "sleep", "id": f"{task_id}-{kind}", "lang": "py"},
+                exchange=queue.exchange,
+                routing_key=queue.routing_key,
+                declare=[queue],
+            )
+    return [f"{task_id}-{kind}" for kind in bodies]
 
 
 def publish_chord(task_id, headers, seconds):

@@ -12,7 +12,7 @@ import time
 
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError, OperationalError
-from workload.app import RUN, app, ledger, publish_chord
+from workload.app import RUN, app, ledger, publish_chord, publish_garbage
 
 TOGETHER = 100  # ids written to the ledger in one go
 
@@ -37,6 +37,8 @@ def main(order):
 def publish(order, task_id):
     if order["task"] == "chord":
         return publish_chord(task_id, **order["kwargs"])
+    if order["task"] == "garbage":
+        return publish_garbage(task_id)
     app.send_task(order["task"], kwargs=order["kwargs"], task_id=task_id, **order["options"])
     return [task_id]
 
