@@ -103,6 +103,11 @@ class Redis(Broker):
         """Messages of `queue` that wait or that somebody holds."""
         return int(self.cli("eval", self.HELD, "0", queue))
 
+    def memory(self):
+        """MiB in use."""
+        info = dict(line.split(":", 1) for line in self.cli("info", "memory").splitlines() if ":" in line)
+        return int(info["used_memory"]) / 2**20
+
     def lasting_replies(self):
         """Reply lists of remote control that never expire."""
         return int(self.cli("eval", self.LASTING_REPLIES, "0"))
@@ -160,6 +165,14 @@ class RabbitMQ(Broker):
         """Messages of `queue` that wait, that somebody holds, or whose delay runs."""
         counts = self.queues().items()
         return sum(count for name, count in counts if name == queue or name.startswith("celery_delayed"))
+
+    def memory(self):
+        """MiB in use."""
+        return int(self.command("rabbitmqctl", "-q", "eval", "erlang:memory(total).")) / 2**20
+
+    def limit_deliveries(self, milliseconds):
+        """How long a message may be unacknowledged before its channel is closed, where its queue says nothing."""
+        self.command("rabbitmqctl", "-q", "eval", f"application:set_env(rabbit, consumer_timeout, {milliseconds}).")
 
     def cut_clients(self):
         self.command("rabbitmqctl", "-q", "close_all_connections", "chaos")

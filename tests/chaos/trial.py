@@ -118,6 +118,14 @@ class Trial:
             ]
         return self.process(f"beat-{name}", command, env={"TICK": str(every)})
 
+    def flower(self):
+        """Start Flower, which switches the workers' events on."""
+        command = ["celery-runtime", "flower"]
+        if self.celery == "stock":
+            command = ["celery", "-A", "workload.app", "flower", "--persistent=False"]
+        variables = {"FLOWER_PASSWORD_FILE": "/run/secrets/password"}
+        return self.process("flower", command, env=variables).wait_until_said("Connected to")
+
     def proxy(self):
         """Start a proxy before the broker; returns it, and the variables of a worker that uses it."""
         port = {"redis": 6379, "rabbitmq": 5672}[self.broker.name]

@@ -15,6 +15,10 @@ HARDENED = {
     "tmpfs": {"/tmp": ""},  # noqa: S108  inside the container
     "pids_limit": 200,
 }
+FOOTPRINT = """
+import os, re
+print(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/1/status").read())[1], len(os.listdir("/proc/1/fd")))
+"""
 
 
 class Process:
@@ -92,6 +96,14 @@ class Process:
         """Run a command inside; returns its exit code and output."""
         code, output = self.container.exec_run(list(words))
         return code, output.decode(errors="replace")
+
+    def footprint(self):
+        """Resident memory in MiB and open files of the main process."""
+        code, said = self.run("python", "-c", FOOTPRINT)
+        if code:
+            raise RuntimeError(f"{self.name}: {said}")
+        memory, files = said.split()
+        return int(memory) / 1024, int(files)
 
     def cut_off(self):
         """Take it out of the broker's network; its connections are left without a word."""

@@ -28,10 +28,10 @@ def expect_single(trial, every):
 def beat_killed(trial):
     every = trial.pick(short=2, full=5)
     trial.worker()
-    leader = trial.beat("a", every)
+    leader = heir = trial.beat("a", every)
     trial.until_started(2)
     if trial.celery == "runtime":
-        trial.beat("b", every).wait_until_said("beat: Starting")
+        heir = trial.beat("b", every).wait_until_said("beat: Starting")
     leader.kill()
     killed = trial.now()
     if trial.celery == "stock":  # with a second stock Beat every tick would be sent twice: Docker starts the one again
@@ -40,6 +40,7 @@ def beat_killed(trial):
     trial.recovered(killed + 1, limit, wait=True)  # what was sent before the kill has ended within a second
     after = len(trial.account.starts)
     trial.until_started(after + 3)
+    heir.stop()
     trial.settle(30)
     trial.expect(max(gaps(trial)) <= limit, f"{max(gaps(trial)):.1f} s without a tick, at most {limit} s")
     expect_single(trial, every)
@@ -50,10 +51,12 @@ def beat_killed(trial):
 def two_beats(trial):
     minutes, every = trial.pick(short=0.5, full=10), 2
     trial.worker()
-    trial.beat("a", every)
+    leader = trial.beat("a", every)
     trial.until_started(1)
-    trial.beat("b", every)
+    standby = trial.beat("b", every)
     time.sleep(minutes * 60)
+    standby.stop()
+    leader.stop()
     trial.settle(30)
     trial.expect(len(trial.account.starts) >= minutes * 60 / every * 0.8, "ticks are missing")
     expect_single(trial, every)
@@ -64,7 +67,7 @@ def two_beats(trial):
 def broker_away_at_a_tick(trial):
     every = 20
     trial.worker()
-    trial.beat("a", every)
+    beat = trial.beat("a", every)
     trial.until_started(1, every + 30)
     time.sleep(every - 5)
     trial.broker.stop()
@@ -73,6 +76,7 @@ def broker_away_at_a_tick(trial):
     cleared = trial.now()
     trial.recovered(cleared, LOCK + LOOP + 5, wait=True)
     time.sleep(every + 2)
+    beat.stop()
     trial.settle(30)
     late = [event for event in trial.account.events if event.what == "start" and event.at > cleared]
     trial.expect(
