@@ -139,16 +139,19 @@ class RabbitMQ(Broker):
     name = "rabbitmq"
 
     def __init__(self, lab):
+        # The host's name is the node's, and with it the folder of its data.
+        names = {"aliases": ["rabbitmq"], "hostname": "rabbitmq"}
+        super().__init__(lab.run("rabbitmq", None, "rabbitmq", files=self.files(lab), user="rabbitmq", **names))
+
+    def files(self, lab):
+        """What a node is configured with."""
         password = lab.file("rabbitmq.conf", f"default_pass = {lab.password}\n")
-        files = [
+        return [
             (CONFIG / "rabbitmq.conf", "/etc/rabbitmq/rabbitmq.conf"),
             (CONFIG / "rabbitmq-plugins", "/etc/rabbitmq/enabled_plugins"),
             (password, "/etc/rabbitmq/conf.d/20-password.conf"),
             (lab.file("advanced.config", ADVANCED), "/etc/rabbitmq/advanced.config"),
         ]
-        # The host's name is the node's, and with it the folder of its data.
-        names = {"aliases": ["rabbitmq"], "hostname": "rabbitmq"}
-        super().__init__(lab.run("rabbitmq", None, "rabbitmq", files=files, user="rabbitmq", **names))
 
     def is_up(self):
         return self.container.exec_run(["rabbitmq-diagnostics", "-q", "check_port_connectivity"]).exit_code == 0

@@ -68,8 +68,8 @@ class Trial:
         self.lab.file(f"{self.queue}/queues.toml", "\n".join([f"[queues.{self.queue}]", *lines, ""]))
 
     def environment(self):
-        broker = {"VISIBILITY_TIMEOUT": "60"} | self.variables
-        return broker | {
+        return {
+            "VISIBILITY_TIMEOUT": "60",
             "RUN": self.queue,
             "QUEUE": self.queue,
             "BROKER": self.broker.name,
@@ -82,7 +82,7 @@ class Trial:
             "PYTHONPATH": "/srv:/chaos",
             "STOCK": "1" if self.celery == "stock" else "",
             "RUNTIME_OFF": self.off,
-        }
+        } | self.variables
 
     def process(self, name, command, env=(), **options):
         files = [

@@ -45,6 +45,13 @@ else:
 
     install(app)
 
+# What an operator's app sets for a broker of several servers.
+if master := os.environ.get("SENTINEL_MASTER"):
+    for options in ("broker_transport_options", "result_backend_transport_options"):
+        app.conf[options] = {**app.conf[options], "master_name": master}
+if nodes := os.environ.get("RABBITMQ_NODES"):
+    app.conf.broker_url = [app.conf.broker_url.replace("@rabbitmq:", f"@{node}:") for node in nodes.split(",")]
+
 
 @functools.cache
 def ledger():
