@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery import Celery
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
@@ -42,6 +43,14 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_enable_prefetch_count_reduction": not settings.has("claim"),
     }
+
+
+def install(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
+    """Let the workers of `app` claim their messages and renew them."""
+    if settings.has("claim"):
+        from celery_runtime import lease
+
+        lease.install_step(app, visibility_timeout(settings, queues), renew=leased(settings))
 
 
 def visibility_timeout(settings: RuntimeSettings, queues: dict[str, Queue]) -> int:

@@ -24,7 +24,6 @@ from tests.integration.processes import Service
 ROOT = Path(__file__).parents[2]
 LABEL = "celery-blueprint.integration"
 PASSWORD = "integration"
-REDIS_USERS = f"user default off\nuser celery on >{PASSWORD} ~* &* +@all -@admin -@dangerous +info\n"
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +74,12 @@ def _remove_leftovers():
 @pytest.fixture(scope="session")
 def secrets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("secrets")
+    for name in ("postgres", "redis", "rabbitmq", "flower", "grafana"):
+        (folder / f"{name}_password").write_text(PASSWORD)
+    environment = os.environ | {"SECRETS_DIR": str(folder)}
+    subprocess.run([ROOT / "deploy/compose/secrets.sh"], env=environment, check=True, stderr=subprocess.DEVNULL)
     (folder / "password").write_text(PASSWORD)
-    (folder / "redis_users").write_text(REDIS_USERS)
-    (folder / "rabbitmq.conf").write_text(f"default_pass = {PASSWORD}\n")
-    for file in folder.iterdir():
-        file.chmod(0o644)  # the servers read as users of their own
+    (folder / "password").chmod(0o644)  # the servers read as users of their own
     return folder
 
 
@@ -101,7 +101,7 @@ def rabbitmq(images, containers, secrets):
     files = [
         (config / "rabbitmq.conf", "/etc/rabbitmq/rabbitmq.conf"),
         (config / "rabbitmq-plugins", "/etc/rabbitmq/enabled_plugins"),
-        (secrets / "rabbitmq.conf", "/etc/rabbitmq/conf.d/20-password.conf"),
+        (secrets / "rabbitmq_conf", "/etc/rabbitmq/conf.d/20-password.conf"),
     ]
     container, port = containers(images["rabbitmq"], 5672, files=files, user="rabbitmq")
     until(lambda: container.exec_run(["rabbitmq-diagnostics", "-q", "check_port_connectivity"]).exit_code == 0, 60)
