@@ -83,10 +83,13 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
 
 
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
-    from celery_runtime import drain, health
+    from celery_runtime import drain, health, lease
 
     pulse = health.Pulse()
     if settings.has("health"):
         health.install_steps(app, pulse, settings.health_address, settings.health_port)
+    if settings.broker == "redis" and settings.has("claim"):
+        timeout = redis_transport.visibility_timeout(settings, queues)
+        lease.install_step(app, timeout, renew=redis_transport.leased(settings))
     if settings.has("drain"):
         drain.install_step(app, pulse, queues)

@@ -73,10 +73,11 @@ class RuntimeSettings(EnvSettings):
     broker: Literal["redis", "rabbitmq"] = Field("redis", examples=["redis"])
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
-        pattern=r"^(rediss?|sentinel|redis\+socket|unix)://",
+        pattern=r"^(rediss?|sentinel|redis\+socket)://",
         examples=["redis://celery@redis:6379/0"],
     )
     redis_password: SecretStr | None = None
+    visibility_timeout: int = Field(60, ge=5, le=43_200, examples=[60])  # seconds; four renewals must fit in
     rabbitmq_url: str = Field(
         "amqp://celery@127.0.0.1:5672/celery",
         pattern=r"^amqps?://",
@@ -99,7 +100,7 @@ class RuntimeSettings(EnvSettings):
         database = parts.path.strip("/")
         if parts.scheme.startswith("redis") and parts.scheme != "redis+socket" and not (database or "0").isdigit():
             raise ValueError(f"its database {database!r} is not a number")
-        if not parts.hostname and "socket" not in parts.scheme and parts.scheme != "unix":
+        if not parts.hostname and "socket" not in parts.scheme:
             raise ValueError("it names no host")
         _ = parts.port  # raises ValueError for a port that is none
         return url
