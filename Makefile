@@ -4,7 +4,7 @@ RENDER := $(PYTHON) -m deploy.render
 STACK := deploy/compose
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke clean dev render queue test test-all lint lock
+.PHONY: help up down status logs smoke clean dev render queue test test-all conformance lint lock
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ test-all: .venv/ready ## Everything
 
 test-%: .venv/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack
 	@$(PYTHON) -m tests $*
+
+conformance: .venv/ready ## kombu's and Celery's own tests, with and without the runtime (BROKER=, SUITE=, TESTS=)
+	@deploy/hosts/docker.sh
+	@$(PYTHON) -m tests.conformance $(if $(BROKER),--broker $(BROKER)) $(if $(SUITE),--suite $(SUITE)) $(if $(TESTS),-k "$(TESTS)")
 
 lint: .venv/ready ## What CI checks before it tests
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

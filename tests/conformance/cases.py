@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,15 +29,13 @@ MISSING = Case("missing", "it has no outcome: its session ended before")
 
 @dataclass
 class Run:
-    """Cases by pytest's node id; `again` are those that passed after the re-runs that their own mark asks for."""
+    """Cases by pytest's node id."""
 
     cases: dict[str, Case] = field(default_factory=dict)
-    again: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def add(self, other: Run) -> None:
         self.cases |= other.cases
-        self.again += other.again
         self.seconds += other.seconds
 
     def __getitem__(self, test: str) -> Case:
@@ -54,16 +51,10 @@ def read_report(report: Path, tests: Iterable[str]) -> dict[str, Case]:
     except (FileNotFoundError, ET.ParseError):
         return cases
     for element in elements:
-        test, case = names[element.get("classname", ""), element.get("name", "")], _case(element)
-        # A test and its clean-up, or its subtests, are an element each.
-        cases[test] = max(case, cases.get(test, case), key=lambda each: GRAVITY.index(each.outcome))
+        test, case = names.get((element.get("classname", ""), element.get("name", ""))), _case(element)
+        if test:  # a test and its clean-up, or its subtests, are an element each
+            cases[test] = max(case, cases.get(test, case), key=lambda each: GRAVITY.index(each.outcome))
     return cases
-
-
-def read_reruns(log: str, cases: dict[str, Case]) -> list[str]:
-    """Return the tests that passed, but not at once, from pytest's verbose output."""
-    tests = sorted(set(re.findall(r"^(t/.+?) RERUN\b", log, re.MULTILINE)))
-    return [test for test in tests if test in cases and not cases[test].failed]
 
 
 def _junit_name(test: str) -> tuple[str, str]:

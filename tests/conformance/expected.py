@@ -37,6 +37,9 @@ class Expected:
     not_run: tuple[NotRun, ...]
     differs: tuple[Differs, ...]
 
+    def entries(self, suite: str, broker: str) -> list[Differs]:
+        return [entry for entry in self.differs if (entry.suite, entry.broker) == (suite, broker)]
+
     def files(self, suite: str, broker: str, sources: Path) -> list[str]:
         """Return the files of integration tests to run; raises FileNotFoundError for an entry that names none."""
         out = [entry for entry in self.not_run if entry.suite == suite]

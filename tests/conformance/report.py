@@ -62,10 +62,6 @@ def _facts(comparisons: list[Comparison]) -> None:
             stock, blueprint = found.failures(test)
             case = found.blueprint[test] if found.blueprint[test].why else found.stock[test]
             print(f"  {test}\n    of {found.times_run(test)}: stock {stock}, blueprint {blueprint}; {case.why[:160]}")
-        for flavour, run in (("stock", found.stock), ("blueprint", found.blueprint)):
-            if run.again:
-                print(f"\nPassed when run again, as its own mark asks, {found.suite} on {found.broker}, {flavour}:")
-                print("\n".join(f"  {test}" for test in run.again))
 
 
 def _verdict(comparisons: list[Comparison], plan: Expected, *, whole: bool) -> Iterable[str]:
@@ -74,7 +70,7 @@ def _verdict(comparisons: list[Comparison], plan: Expected, *, whole: bool) -> I
     for found in comparisons:
         for test in found.unknown():
             yield f"{found.suite} on {found.broker}: no outcome with stock Celery: {test}"
-        entries = [entry for entry in plan.differs if (entry.suite, entry.broker) == (found.suite, found.broker)]
+        entries = plan.entries(found.suite, found.broker)
         differences = found.differences()
         for test in differences:
             reasons = [entry.reason for entry in entries if entry.covers(test)]

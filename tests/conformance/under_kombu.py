@@ -7,25 +7,22 @@ tests sets for itself stays set: it is what that test is about.
 from __future__ import annotations
 
 import functools
-import importlib.util
 from typing import Any
 
 import kombu
-import kombu.transport
 
 from celery_runtime import rabbitmq, redis_transport
 from celery_runtime.queues import load_queues
+from celery_runtime.redis_transport.transport import use_claims
 from celery_runtime.settings import RuntimeSettings, load
-
-TRANSPORT = "celery_runtime.redis_transport.transport"
 
 
 def pytest_configure() -> None:
     settings = load(RuntimeSettings)
     broker = redis_transport if settings.broker == "redis" else rabbitmq
     configuration = broker.configuration(settings, load_queues(settings.queues_file))
-    if settings.broker == "redis" and settings.has("claim") and importlib.util.find_spec(TRANSPORT):
-        kombu.transport.TRANSPORT_ALIASES["redis"] = f"{TRANSPORT}:Transport"
+    if settings.broker == "redis" and settings.has("claim"):
+        use_claims()
     defaults = {"transport_options": configuration["broker_transport_options"]}
     if "broker_heartbeat" in configuration:
         defaults["heartbeat"] = configuration["broker_heartbeat"]
