@@ -13,7 +13,6 @@ from collections import deque
 from queue import Empty
 from typing import Any
 
-from kombu.asynchronous import get_event_loop
 from kombu.log import get_logger
 from kombu.transport import redis as stock
 from redis import RedisError
@@ -45,6 +44,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
     def take_over(self, held: Held) -> None:
         """Go on with what an earlier channel of this worker held; hand back what it could not."""
         self.held = held
+        held.loop = self.connection.loop
         self.qos._delivered = held.messages
         self.steps.hand_back(list(held.returns))
         held.returns.clear()
@@ -63,8 +63,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         """Let the next turn of the loop carry the acknowledgement; a thread of the pool wakes the loop for it."""
         if not self.held.settle(tag):
             return
-        in_loop = self.held.outlives or (self.connection is not None and self.connection.in_loop)
-        loop = get_event_loop() if in_loop else None
+        loop = self.held.loop or (None if self.closed else self.connection.loop)
         if loop is not None:
             loop.call_soon(_nothing)
         elif not self.closed:

@@ -165,7 +165,7 @@ class Claims:
         channel = self.channel
         if not channel.active_queues or channel._closing or not channel.qos.can_consume():
             return 0
-        if not channel.connection.in_loop:  # drain_events() delivers one event
+        if channel.connection.loop is None:  # drain_events() delivers one event
             return 1
         if "can_consume" in channel.qos.__dict__:  # worker_disable_prefetch: it only tells about the next one
             return 1

@@ -13,6 +13,7 @@ class Held:
     acks: (queue, delivery tag) that were settled here and wait to be sent; safe to append to from any thread.
     repeated: delivery tags among them that were sent before, over a connection that broke before the answer.
     returns: (queue, delivery tag) that the next channel hands back.
+    loop: kombu's, which sends the acknowledgements of a channel that is lost too.
     outlives: whether running tasks keep their messages when the channel is lost; the next channel then goes on.
     """
 
@@ -21,6 +22,7 @@ class Held:
         self.acks: deque[tuple[str, str]] = deque()
         self.repeated: set[str] = set()
         self.returns: deque[tuple[str, str]] = deque()
+        self.loop: Any = None
         self.outlives = outlives
         self._queues: dict[str, str] = {}
 

@@ -65,7 +65,7 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
 
 class Transport(stock.Transport):  # type: ignore[misc]
     Channel = Channel
-    in_loop = False  # whether an event loop turns the channels, instead of drain_events()
+    loop: Any = None  # the event loop that turns the channels, if it is not drain_events()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,7 +77,7 @@ class Transport(stock.Transport):  # type: ignore[misc]
         for callback in set(loop.on_tick) - before:
             loop.on_tick.discard(callback)
         loop.on_tick.add(lambda: self._turn(loop))
-        self.in_loop = True
+        self.loop = loop
 
     def _turn(self, loop: Any) -> None:
         """Like kombu's, which registers every connection anew in every turn: two system calls each."""

@@ -100,10 +100,10 @@ def redis(images, containers, secrets):
 
 
 @pytest.fixture(scope="session")
-def own_redis(images, containers, tmp_path_factory):
+def own_redis(images, containers, secrets, tmp_path_factory):
     """A Redis that tests may fill, cut off and flush: its port, and a client that may do everything there."""
     users = tmp_path_factory.mktemp("users") / "redis_users"
-    users.write_text(f"{REDIS_USERS}user admin on >{PASSWORD} ~* &* +@all\n")
+    users.write_text(f"{(secrets / 'redis_users').read_text()}user admin on >{PASSWORD} ~* &* +@all\n")
     users.chmod(0o644)
     config = ROOT / "deploy/compose/config/redis.conf"
     files = [(config, "/etc/redis/redis.conf"), (users, "/run/secrets/redis_users")]
