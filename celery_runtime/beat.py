@@ -23,7 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from celery_runtime import metrics, notify
 from celery_runtime.health import Pulse, State, serve
-from celery_runtime.installation import publish_patiently
+from celery_runtime.publishing import publish_patiently
 from celery_runtime.settings import RuntimeSettings, load
 
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError)
@@ -46,7 +46,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
 
     def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
         publish_patiently(app)
-        app.conf.redbeat_redis_options = REDIS_OPTIONS
+        app.conf.redbeat_redis_options = REDIS_OPTIONS | (app.conf.get("redbeat_redis_options") or {})
         self.stored = False  # whether the schedule of this Beat's settings is in Redis
         super().__init__(app, *args, **kwargs)
 

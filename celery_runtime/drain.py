@@ -4,7 +4,8 @@ Stock prefork warm shutdown joins its children while they wait for the parent to
 under load take 31.6 s, and tasks that had finished run again. Here SIGTERM only ends the consuming. The event loop goes
 on, stores results and acknowledges messages until nothing is held; then there is nothing left to join.
 
-Read in Celery 5.7.0: celery/apps/worker.py (signal handlers), celery/worker/state.py (what a worker holds).
+Read in Celery 5.7.0: celery/apps/worker.py (signal handlers), celery/worker/state.py (what a worker holds),
+celery/concurrency/asynpool.py (`outbound_buffer`) and thread.py (`ApplyResult`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from celery_runtime.health import Pulse, State
 from celery_runtime.queues import Queue
 
 LOOK = 0.1  # seconds between two looks at what is still held
-IN_FLIGHT = 1.2  # seconds; kombu's BRPOP on Redis waits up to 1 s, and what it pops meanwhile must come back first
+IN_FLIGHT = 1.2  # seconds; without claims kombu's BRPOP waits up to 1 s, and what it pops must come back first
 log = get_logger(__name__)
 
 
@@ -58,12 +59,18 @@ class Drain:
         elif now - self.requested > self._patience(consumer):
             log.warning("drain: %d tasks still run and go back to the queue", len(state.active_requests))
             on_cold_shutdown(consumer.controller)
-        elif now - self.cancelled > IN_FLIGHT and not state.reserved_requests and not state.active_requests:
+        elif self._nothing_comes(consumer, now) and not state.reserved_requests and not state.active_requests:
             state.should_stop = platforms.EX_OK
+
+    def _nothing_comes(self, consumer: Any, now: float) -> bool:
+        """Whether no message can arrive any more and no acknowledgement is on its way."""
+        quiet = getattr(consumer.task_consumer.channel, "quiet", None)
+        return now - self.cancelled > IN_FLIGHT if quiet is None else bool(quiet)
 
     def _stop_consuming(self, consumer: Any) -> None:
         self.pulse.move(State.DRAINING)
         consumer.task_consumer.cancel()
+        _hand_back_unstarted(consumer)
         log.info(
             "drain: no new tasks; waiting at most %d s for %d that run",
             self._patience(consumer),
@@ -75,6 +82,27 @@ class Drain:
         names = consumer.app.amqp.queues.consume_from
         known = [self.queues[name].drain for name in names if name in self.queues]
         return max(known or [queue.drain for queue in self.queues.values()])
+
+
+def _hand_back_unstarted(consumer: Any) -> None:
+    """Give the tasks that the pool has taken but not begun back to the queue: another worker can begin at once."""
+    for request in tuple(state.reserved_requests - state.active_requests):
+        if _withdraw(consumer.pool, request):
+            state.task_ready(request)
+            request.reject(requeue=True)
+
+
+def _withdraw(pool: Any, request: Any) -> bool:
+    """Take a task out of the pool; returns whether it had not begun."""
+    result = request._apply_result and request._apply_result()  # noqa: SLF001
+    if hasattr(result, "f"):  # of a pool of threads: a future
+        return bool(result.f.cancel())
+    waiting: Any = getattr(pool._pool, "outbound_buffer", ())  # noqa: SLF001 -- of prefork: not yet written to a child
+    if result is None or result not in waiting:
+        return False
+    waiting.remove(result)
+    result.discard()
+    return True
 
 
 def install_step(app: Celery, pulse: Pulse, queues: dict[str, Queue]) -> None:
