@@ -74,9 +74,9 @@ class Trial:
             "QUEUE": self.queue,
             "BROKER": self.broker.name,
             "REDIS_URL": "redis://celery@redis:6379/0",
-            "REDIS_PASSWORD_FILE": "/run/secrets/password",
+            "REDIS_PASSWORD_FILE": "/run/secrets/redis_password",
             "RABBITMQ_URL": "amqp://celery@rabbitmq:5672/celery",
-            "RABBITMQ_PASSWORD_FILE": "/run/secrets/password",
+            "RABBITMQ_PASSWORD_FILE": "/run/secrets/rabbitmq_password",
             "QUEUES_FILE": "/trial/queues.toml",
             "CELERY_APP": "workload.app:app",
             "PYTHONPATH": "/srv:/chaos",
@@ -87,7 +87,7 @@ class Trial:
     def process(self, name, command, env=(), **options):
         files = [
             (WORKLOAD, "/chaos/workload"),
-            (self.lab.folder / "password", "/run/secrets/password"),
+            (self.lab.secrets, "/run/secrets"),
             (self.lab.folder / self.queue, "/trial"),
         ]
         env = self.environment() | dict(env)
@@ -123,7 +123,7 @@ class Trial:
         command = ["celery-runtime", "flower"]
         if self.celery == "stock":
             command = ["celery", "-A", "workload.app", "flower", "--persistent=False"]
-        variables = {"FLOWER_PASSWORD_FILE": "/run/secrets/password"}
+        variables = {"FLOWER_PASSWORD_FILE": "/run/secrets/flower_password"}
         return self.process("flower", command, env=variables).wait_until_said("Connected to")
 
     def proxy(self):
