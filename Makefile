@@ -4,7 +4,7 @@ RENDER := $(PYTHON) -m deploy.render
 STACK := deploy/compose
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke clean dev render queue test test-all chaos lint lock
+.PHONY: help up down status logs smoke clean dev render queue test test-all chaos conformance lint lock
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ test-%: .venv/ready ## One tier: test-unit, test-manifests, test-dev, test-integ
 chaos: .venv/ready ## Kill, cut, fill and pause everything under load; print what was lost (BROKER=, ROWS=1,5,8, STOCK=1)
 	@deploy/hosts/docker.sh
 	@$(PYTHON) -m tests.chaos --rows "$(ROWS)" --broker $(or $(BROKER),redis rabbitmq) --celery runtime $(if $(STOCK),stock)
+
+conformance: .venv/ready ## kombu's and Celery's own tests, with and without the runtime (BROKER=, SUITE=, TESTS=)
+	@deploy/hosts/docker.sh
+	@$(PYTHON) -m tests.conformance $(if $(BROKER),--broker $(BROKER)) $(if $(SUITE),--suite $(SUITE)) $(if $(TESTS),-k "$(TESTS)")
 
 lint: .venv/ready ## What CI checks before it tests
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

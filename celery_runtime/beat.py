@@ -46,7 +46,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
 
     def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
         publish_patiently(app)
-        app.conf.redbeat_redis_options = REDIS_OPTIONS
+        app.conf.redbeat_redis_options = REDIS_OPTIONS | (app.conf.get("redbeat_redis_options") or {})
         self.stored = False  # whether the schedule of this Beat's settings is in Redis
         super().__init__(app, *args, **kwargs)
 

@@ -24,6 +24,7 @@ from typing import Any
 from celery import Celery, bootsteps
 from celery.events.dispatcher import EventDispatcher
 from celery.signals import task_postrun, task_prerun
+from kombu.common import ignore_errors
 
 from celery_runtime import metrics
 from celery_runtime.settings import ConfigError
@@ -205,6 +206,8 @@ def _tell_of_losses(consumer: Any, pulse: Pulse) -> None:
         pulse.move(State.RECONNECTING)
         if consumer.event_dispatcher:  # none yet when the connection is lost early
             consumer.event_dispatcher.disable()  # or it would try to send that this worker is offline
+            # Closed politely, its own connection to RabbitMQ would wait without end for a silent broker's answer.
+            ignore_errors(consumer, consumer.event_dispatcher.connection.collect)
         clean_up(error)
 
     consumer.on_connection_error_after_connected = lose

@@ -12,6 +12,7 @@ from celery import Celery, Task
 
 from celery_runtime import publishing, rabbitmq, redis_transport
 from celery_runtime.queues import Queue, load_queues
+from celery_runtime.sentinel import transport_options
 from celery_runtime.settings import RuntimeSettings, load
 from celery_runtime.tasks import RETRY_DELAY, signals
 from celery_runtime.tasks.size import limit_arguments
@@ -46,6 +47,7 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url,
         "result_backend": settings.redis,
+        "result_backend_transport_options": transport_options(settings),
         "timezone": "UTC",
         # JSON only: a pickle from the broker could run anything.
         "accept_content": ["json"],

@@ -15,6 +15,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from itertools import accumulate
 from typing import Any
@@ -132,8 +133,9 @@ class _Collector:
             for values, number in (found or ({(): 0} if not labels else {})).items():
                 family.add_metric(values, number)
             yield family
-        for name, function in _gauges.items():
-            yield GaugeMetricFamily(f"celery_{name}", GAUGES[name], value=function())
+        for name, function in dict(_gauges).items():
+            with suppress(Exception):  # of a pool that is going away; the rest is worth a scrape
+                yield GaugeMetricFamily(f"celery_{name}", GAUGES[name], value=function())
         state = GaugeMetricFamily("celery_state", "1 for the state that the process is in.", labels=["state"])
         for name in STATES:
             state.add_metric([name], float(any(pulse.state == name for pulse in _pulses)))

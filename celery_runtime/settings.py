@@ -74,9 +74,11 @@ class RuntimeSettings(EnvSettings):
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
         pattern=r"^(rediss?|sentinel|redis\+socket)://",
-        examples=["redis://celery@redis:6379/0"],
+        examples=["redis://celery@redis:6379/0", "sentinel://celery@a:26379/0;sentinel://celery@b:26379/0"],
     )
     redis_password: SecretStr | None = None
+    redis_master: str = Field("mymaster", pattern=r"^[A-Za-z0-9._-]+$", examples=["mymaster"])
+    sentinel_password: SecretStr | None = None
     visibility_timeout: int = Field(60, ge=5, le=43_200, examples=[60])  # seconds; four renewals must fit in
     rabbitmq_url: str = Field(
         "amqp://celery@127.0.0.1:5672/celery",
@@ -106,6 +108,8 @@ class RuntimeSettings(EnvSettings):
                 raise ValueError(f"{url!r}: {error}" if ";" in urls else str(error)) from None
         if len({urlsplit(url).scheme for url in urls.split(";")}) > 1:
             raise ValueError("its parts name different kinds of servers")
+        if ";" in urls and urls.startswith("redis"):
+            raise ValueError("several servers of Redis are found through Sentinel: sentinel://...")
         return urls
 
     @field_validator("runtime_off")
@@ -159,7 +163,7 @@ def _explain(fault: Any, fields: dict[str, FieldInfo]) -> str:
 def _check_url(url: str) -> None:
     parts = urlsplit(url)
     database = parts.path.strip("/")
-    if parts.scheme.startswith("redis") and parts.scheme != "redis+socket" and not (database or "0").isdigit():
+    if parts.scheme in {"redis", "rediss", "sentinel"} and not (database or "0").isdigit():
         raise ValueError(f"its database {database!r} is not a number")
     if not parts.hostname and "socket" not in parts.scheme:
         raise ValueError("it names no host")

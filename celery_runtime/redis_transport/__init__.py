@@ -12,6 +12,7 @@ from kombu import Exchange
 from kombu import Queue as KombuQueue
 
 from celery_runtime.queues import Queue
+from celery_runtime.sentinel import transport_options
 from celery_runtime.settings import RuntimeSettings
 
 BARE_VISIBILITY_TIMEOUT = 3600  # seconds, kombu's default: without a lease it must exceed the longest task
@@ -32,11 +33,11 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "max_connections": 200,  # one for each list that is waited on; kombu's 10 are two queues with priorities
+        **transport_options(settings),
     }
     return {
         "task_queues": [KombuQueue(name, Exchange(name, type="direct"), routing_key=name) for name in queues],
         "broker_transport_options": transport,
-        "result_backend_transport_options": {"visibility_timeout": timeout},
         # The claim takes no more than the pool has room for; kombu's BRPOP must be held back.
         "worker_disable_prefetch": not settings.has("claim"),
         # What runs keeps its message while the connection is made again.

@@ -23,7 +23,7 @@ from typing import Any, cast
 from celery_runtime.tables import created_at, now
 
 # After `tables`, whose error names the extra that is missing.
-from sqlalchemy import Column, CursorResult, Executable, MetaData, String, Table, delete  # isort: skip
+from sqlalchemy import Column, CursorResult, MetaData, String, Table, delete  # isort: skip
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -49,7 +49,9 @@ def once(session: Session, key: str) -> bool:
     row = {"key": key, "created_at": now()}
     dialect = session.get_bind().dialect.name
     if dialect in INSERTS:
-        return bool(_count(session, INSERTS[dialect](_table).values(row).on_conflict_do_nothing()))
+        # RETURNING, because the row count of an INSERT is not to be relied on: psycopg's is -1.
+        insert = INSERTS[dialect](_table).values(row).on_conflict_do_nothing().returning(_table.c.key)
+        return session.scalar(insert) is not None
     try:
         with session.begin_nested():
             session.execute(_table.insert().values(row))
@@ -60,11 +62,8 @@ def once(session: Session, key: str) -> bool:
 
 def forget_effects(session: Session, older_than: timedelta) -> int:
     """Remove the marks of effects that no delivery can repeat any more; returns how many."""
-    return _count(session, delete(_table).where(_table.c.created_at < now() - older_than))
-
-
-def _count(session: Session, statement: Executable) -> int:
-    return cast("CursorResult[Any]", session.execute(statement)).rowcount
+    old = delete(_table).where(_table.c.created_at < now() - older_than)
+    return cast("CursorResult[Any]", session.execute(old)).rowcount
 
 
 _table = effect_table(MetaData())

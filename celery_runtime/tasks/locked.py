@@ -26,6 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from celery_runtime.tasks import RuntimeTask
 from celery_runtime.tasks.lock_lease import LockLease, LockLostError
+from celery_runtime.tasks.retry import SHORTEST
 
 __all__ = ["LockHeldError", "LockLostError", "LockedTask"]
 
@@ -107,7 +108,8 @@ class LockedTask(RuntimeTask):
 
         Not by `retry()`, which would use up tries and, when it cannot publish, drop the message.
         """
-        pause = self.lock_delay * random.uniform(0.5, 1.5)  # noqa: S311  so that those who wait do not march in step
+        # At random, so that those who wait do not march in step.
+        pause = max(SHORTEST, self.lock_delay * random.uniform(0.5, 1.5))  # noqa: S311
         later = self.signature_from_request(self.request, countdown=pause)
         if not self.request.is_eager:
             try:

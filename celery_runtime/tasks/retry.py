@@ -19,12 +19,17 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery_runtime.tasks import RuntimeTask
 from celery_runtime.tasks.signals import give_up
 
+# Seconds. The next try is published before the state of this one is stored: with no pause between them, the SUCCESS
+# of another worker was overwritten by RETRY, and stayed so.
+SHORTEST = 0.5
+
 
 class RetryingTask(RuntimeTask):
-    """Tries again after 0-1 s, 0-2 s, 0-4 s, ... (full jitter, at most `retry_backoff_max`), `max_retries` times.
+    """Tries again after 0-1 s, 0-2 s, 0-4 s, ... (full jitter), `max_retries` times.
 
     An exception with an attribute `retry_after` (seconds) sets the pause of its try itself; so does
-    `raise self.retry(exc=error, countdown=seconds)`. Pauses are never longer than `retry_backoff_max`.
+    `raise self.retry(exc=error, countdown=seconds)`. No pause is longer than `retry_backoff_max` or
+    shorter than SHORTEST.
 
     fallback: what is called with the final exception and the task's arguments; what it returns is the task's result,
     and what it raises its failure. `task_gave_up` is sent in either case.
@@ -57,5 +62,5 @@ class RetryingTask(RuntimeTask):
             # Not earlier than asked for, and not together with everybody else who was told the same.
             countdown = float(wanted) * random.uniform(1, 1.1)  # noqa: S311  a pause, not a secret
         if countdown is not None:
-            countdown = min(countdown, self.retry_backoff_max)
+            countdown = max(SHORTEST, min(countdown, self.retry_backoff_max))
         return super().retry(*args, exc=exc, countdown=countdown, **options)

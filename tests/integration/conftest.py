@@ -11,15 +11,19 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image is not to be ha
 
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import docker
 import psutil
 import pytest
+from redis import Redis
 from testcontainers.core.container import DockerContainer
 
 from tests.images import image_names
 from tests.integration.processes import Service
+from tests.integration.redis_peers import Peer
+from tests.integration.redis_servers import answers
 
 ROOT = Path(__file__).parents[2]
 LABEL = "celery-blueprint.integration"
@@ -90,6 +94,39 @@ def redis(images, containers, secrets):
     login = f"celery:{PASSWORD}"
     until(lambda: b"PONG" in container.exec_run(["redis-cli", "-u", f"redis://{login}@127.0.0.1", "ping"]).output)
     return container, f"redis://celery@127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def own_redis(images, containers, secrets, tmp_path_factory):
+    """A Redis that tests may fill, cut off and flush: its port, and a client that may do everything there."""
+    users = tmp_path_factory.mktemp("users") / "redis_users"
+    users.write_text(f"{(secrets / 'redis_users').read_text()}user admin on >{PASSWORD} ~* &* +@all\n")
+    users.chmod(0o644)
+    config = ROOT / "deploy/compose/config/redis.conf"
+    files = [(config, "/etc/redis/redis.conf"), (users, "/run/secrets/redis_users")]
+    _, port = containers(images["redis"], 6379, "redis-server", "/etc/redis/redis.conf", files=files, user="redis")
+    with Redis(port=port, username="admin", password=PASSWORD, decode_responses=True) as admin:
+        until(lambda: answers(admin))
+        yield port, admin
+
+
+@pytest.fixture
+def admin(own_redis):
+    own_redis[1].flushall()
+    return own_redis[1]
+
+
+@pytest.fixture
+def peer(own_redis, admin):
+    """Makes consumers and producers of that Redis, and closes them."""
+    with ExitStack() as stack:
+
+        def make(*arguments, **options):
+            made = Peer(own_redis[0], *arguments, password=PASSWORD, **options)
+            stack.callback(made.close)
+            return made
+
+        yield make
 
 
 @pytest.fixture(scope="session")

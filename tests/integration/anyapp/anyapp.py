@@ -11,6 +11,9 @@ from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import worker_init
 
 app = Celery("anyapp")
+if "SCHEDULE" in os.environ:
+    entry = {"task": "anyapp.add", "args": [1, 2], "schedule": float(os.environ["SCHEDULE"])}
+    app.conf.update(beat_schedule={"often": entry}, redbeat_key_prefix="anyapp:")
 
 
 @worker_init.connect
