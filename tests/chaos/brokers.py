@@ -28,6 +28,10 @@ class Broker:
         self.container.start()
         self.wait_until_up()
 
+    def restart(self):
+        self.stop()
+        self.start()
+
     def pause(self):
         self.container.pause()
 

@@ -200,6 +200,13 @@ class Trial:
             time.sleep(LOOK)
         return left
 
+    def expect_alive(self):
+        """Expect that no platform would restart the processes of this row for their health."""
+        for process in self.processes if self.celery == "runtime" else ():
+            if process.is_running() and "producer" not in process.name:
+                code, answer = process.run("celery-runtime", "health", "live")
+                self.expect(code == 0, f"{process.name} is not alive: {answer}")
+
     def expect(self, condition, complaint):
         if not condition:
             self.outcome.complaints.append(complaint)
@@ -217,9 +224,11 @@ class Trial:
             self.outcome.recovery = max(self.outcome.recovery or 0.0, took)
         self.expect(took is not None and took <= limit, f"back after {took and round(took, 1)} s, at most {limit} s")
 
-    def judge(self, *, lost=0, doubled=0, rerun=None):
-        """Expect at most these numbers of tasks; `rerun` None: whatever the fault interrupted."""
+    def judge(self, *, lost=0, doubled=0, rerun=None, restarts=0):
+        """Expect at most these numbers of tasks, and of processes that ended by themselves; None: any number."""
         account = self.count()
+        ended = sum(process.restarts for process in self.processes)
+        self.expect(restarts is None or ended <= restarts, f"{ended} processes ended by themselves")
         self.expect(account.accepted > 0, "nothing was accepted")
         self.expect(account.lost <= lost, f"lost {account.lost}, at most {lost}")
         self.expect(account.doubled <= doubled, f"doubled {account.doubled}, at most {doubled}")
