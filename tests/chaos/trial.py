@@ -74,9 +74,9 @@ class Trial:
             "QUEUE": self.queue,
             "BROKER": self.broker.name,
             "REDIS_URL": "redis://celery@redis:6379/0",
-            "REDIS_PASSWORD_FILE": "/run/secrets/password",
+            "REDIS_PASSWORD_FILE": "/run/secrets/redis_password",
             "RABBITMQ_URL": "amqp://celery@rabbitmq:5672/celery",
-            "RABBITMQ_PASSWORD_FILE": "/run/secrets/password",
+            "RABBITMQ_PASSWORD_FILE": "/run/secrets/rabbitmq_password",
             "QUEUES_FILE": "/trial/queues.toml",
             "CELERY_APP": "workload.app:app",
             "PYTHONPATH": "/srv:/chaos",
@@ -87,7 +87,7 @@ class Trial:
     def process(self, name, command, env=(), **options):
         files = [
             (WORKLOAD, "/chaos/workload"),
-            (self.lab.folder / "password", "/run/secrets/password"),
+            (self.lab.secrets, "/run/secrets"),
             (self.lab.folder / self.queue, "/trial"),
         ]
         env = self.environment() | dict(env)
@@ -123,7 +123,7 @@ class Trial:
         command = ["celery-runtime", "flower"]
         if self.celery == "stock":
             command = ["celery", "-A", "workload.app", "flower", "--persistent=False"]
-        variables = {"FLOWER_PASSWORD_FILE": "/run/secrets/password"}
+        variables = {"FLOWER_PASSWORD_FILE": "/run/secrets/flower_password"}
         return self.process("flower", command, env=variables).wait_until_said("Connected to")
 
     def proxy(self):
@@ -200,6 +200,13 @@ class Trial:
             time.sleep(LOOK)
         return left
 
+    def expect_alive(self):
+        """Expect that no platform would restart the processes of this row for their health."""
+        for process in self.processes if self.celery == "runtime" else ():
+            if process.is_running() and "producer" not in process.name:
+                code, answer = process.run("celery-runtime", "health", "live")
+                self.expect(code == 0, f"{process.name} is not alive: {answer}")
+
     def expect(self, condition, complaint):
         if not condition:
             self.outcome.complaints.append(complaint)
@@ -217,9 +224,11 @@ class Trial:
             self.outcome.recovery = max(self.outcome.recovery or 0.0, took)
         self.expect(took is not None and took <= limit, f"back after {took and round(took, 1)} s, at most {limit} s")
 
-    def judge(self, *, lost=0, doubled=0, rerun=None):
-        """Expect at most these numbers of tasks; `rerun` None: whatever the fault interrupted."""
+    def judge(self, *, lost=0, doubled=0, rerun=None, restarts=0):
+        """Expect at most these numbers of tasks, and of processes that ended by themselves; None: any number."""
         account = self.count()
+        ended = sum(process.restarts for process in self.processes)
+        self.expect(restarts is None or ended <= restarts, f"{ended} processes ended by themselves")
         self.expect(account.accepted > 0, "nothing was accepted")
         self.expect(account.lost <= lost, f"lost {account.lost}, at most {lost}")
         self.expect(account.doubled <= doubled, f"doubled {account.doubled}, at most {doubled}")

@@ -9,7 +9,6 @@ import os
 
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image is not to be had everywhere; see `containers`
 
-import json
 import subprocess
 import time
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ import pytest
 from redis import Redis
 from testcontainers.core.container import DockerContainer
 
+from tests.images import image_names
 from tests.integration.processes import Service
 from tests.integration.redis_peers import Peer
 from tests.integration.redis_servers import answers
@@ -33,10 +33,7 @@ PASSWORD = "integration"
 @pytest.fixture(scope="session")
 def images():
     """The name of each third-party image, by service: whatever `make up` uses on this machine."""
-    source = subprocess.run([ROOT / "tests/images.sh"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    script = f"BROKER=rabbitmq && . deploy/compose/stack.sh && compose {source} config --format json"
-    config = subprocess.run(["bash", "-euc", script], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {name: service["image"] for name, service in json.loads(config)["services"].items()}
+    return image_names()
 
 
 @pytest.fixture(scope="session")
