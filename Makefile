@@ -4,7 +4,7 @@ RENDER := $(PYTHON) -m deploy.render
 STACK := deploy/compose
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke clean dev render queue test test-all conformance lint lock
+.PHONY: help up down status logs smoke clean dev render queue test test-all chaos conformance lint lock
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,14 +36,18 @@ render: .venv/ready ## Turn queues.toml into every platform's workers
 queue: .venv/ready ## Add a queue to queues.toml and render (NAME=reports)
 	@$(RENDER) --add "$(NAME)"
 
-test: .venv/ready ## Everything but what is marked slow: unit, manifests, dev, integration, stack
+test: .venv/ready ## Everything but what is marked slow: unit, manifests, dev, integration, stack, chaos
 	@$(PYTHON) -m tests
 
 test-all: .venv/ready ## Everything
 	@$(PYTHON) -m tests --slow
 
-test-%: .venv/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack
+test-%: .venv/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack, test-chaos
 	@$(PYTHON) -m tests $*
+
+chaos: .venv/ready ## Kill, cut, fill and pause everything under load; print what was lost (BROKER=, ROWS=1,5,8, STOCK=1)
+	@deploy/hosts/docker.sh
+	@$(PYTHON) -m tests.chaos --rows "$(ROWS)" --broker $(or $(BROKER),redis rabbitmq) --celery runtime $(if $(STOCK),stock)
 
 conformance: .venv/ready ## kombu's and Celery's own tests, with and without the runtime (BROKER=, SUITE=, TESTS=)
 	@deploy/hosts/docker.sh

@@ -13,6 +13,7 @@ pool can) and acknowledges nothing: another worker has them. Read in Celery 5.7.
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -111,6 +112,9 @@ def install_step(app: Celery, visibility_timeout: float, *, renew: bool) -> None
 def _keep_running_tasks(consumer: Any, held: Held) -> None:
     """When the connection breaks, keep the messages of running tasks and hand back all others on the next one."""
     clean_up = consumer.on_connection_error_after_connected
+
+    # What runs is neither cancelled nor delivered again, which Celery cannot know.
+    warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced an optional breaking change")
 
     def lose(error: Exception) -> None:
         if held.outlives and consumer.task_consumer:

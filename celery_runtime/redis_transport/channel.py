@@ -9,19 +9,18 @@ has ended. Each message wakes one waiting worker. Read in kombu 5.7.0: kombu/tra
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from queue import Empty
 from typing import Any
 
-from kombu.asynchronous import get_event_loop
 from kombu.log import get_logger
 from kombu.transport import redis as stock
-from kombu.utils.encoding import bytes_to_str
-from kombu.utils.json import loads
 from redis import RedisError
+from redis.exceptions import OutOfMemoryError
 
 from celery_runtime.redis_transport.claims import Claimed, Claims
 from celery_runtime.redis_transport.held import Held
-from celery_runtime.redis_transport.messages import MalformedError, Message, label
+from celery_runtime.redis_transport.messages import MalformedError, Message, parse
 from celery_runtime.redis_transport.qos import QoS
 from celery_runtime.redis_transport.steps import Steps
 
@@ -45,9 +44,15 @@ class Channel(stock.Channel):  # type: ignore[misc]
     def take_over(self, held: Held) -> None:
         """Go on with what an earlier channel of this worker held; hand back what it could not."""
         self.held = held
+        held.loop = self.connection.loop
         self.qos._delivered = held.messages
         self.steps.hand_back(list(held.returns))
         held.returns.clear()
+
+    def holding(self, tag: str) -> tuple[str, str]:
+        """The keys of the hash and of the index in which Redis holds a message for this worker."""
+        index, unacked = self.steps.holding(self.held.queue_of(tag) or "")
+        return unacked, index
 
     @property
     def quiet(self) -> bool:
@@ -58,11 +63,18 @@ class Channel(stock.Channel):  # type: ignore[misc]
         """Let the next turn of the loop carry the acknowledgement; a thread of the pool wakes the loop for it."""
         if not self.held.settle(tag):
             return
-        loop = get_event_loop() if self.held.outlives or self.connection.in_loop else None
-        if loop is None:
-            self._flush_acks()
-        else:
+        loop = self.held.loop or (None if self.closed else self.connection.loop)
+        if loop is not None:
             loop.call_soon(_nothing)
+        elif not self.closed:
+            self._flush_acks()
+
+    def put_back(self, messages: list[Claimed]) -> None:
+        """Return what was claimed and cannot be delivered, to the head of its queue."""
+        self.steps.hand_back([(message.queue, message.tag) for message in messages if message.recorded])
+        self.steps.put_back([(message.queue, message.raw) for message in messages if not message.recorded])
+        for message in messages:
+            self.held.drop(message.tag)
 
     # -- kombu's interface
 
@@ -74,39 +86,47 @@ class Channel(stock.Channel):  # type: ignore[misc]
             messages = self.claims.read()
         finally:
             self._flush_brpop_reauth()
-        for queue, tag, _ in messages:
-            if queue not in self.claims.unrecorded:
+        for queue, tag, _, recorded in messages:
+            if recorded:
                 self.held.add(tag, queue, None)
-        for message in messages:
-            self._queue_cycle.rotate(message.queue)
-            if message.queue in self.connection._callbacks:
-                self._deliver_claimed(message)
-            else:  # cancelled meanwhile
-                self.held.drop(message.tag)
-                self.steps.hand_back([(message.queue, message.tag)])
+        self._deliver_all(deque(messages))
         return True
 
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> Any:
-        if no_ack:
-            self.claims.unrecorded.add(queue)
+        (self.claims.unrecorded.add if no_ack else self.claims.unrecorded.discard)(queue)
         self.claims.idle = False
         return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
-        if no_ack:
-            return super().basic_get(queue, no_ack=True, **kwargs)
-        for tag, raw in self.steps.claim_now(queue):
-            message = self.Message(label(loads(bytes_to_str(raw)), tag), channel=self)
-            self.held.add(tag, queue, message)
+        while (claimed := self.steps.claim_now(queue, record=not no_ack)) is not None:
+            tag, raw = claimed
+            if not no_ack:
+                self.held.add(tag, queue, None)
+            try:
+                message = self.Message(parse(raw, tag), channel=self)
+            except MalformedError as error:
+                self._refuse(Claimed(queue, tag, raw, not no_ack), error)
+                continue
+            if not no_ack:
+                self.qos.append(message, tag)
             return message
         return None
+
+    def _purge(self, queue: str) -> int:
+        self.steps.give_back(queue)
+        return int(super()._purge(queue))
+
+    def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
+        self.steps.give_back(queue)
+        super()._delete(queue, *args, **kwargs)
 
     def close(self) -> None:
         """Hand back what is held, unless the next channel goes on with it."""
         if not self.closed:
             self._closing = True
             self._finish()
-        self._in_poll = None
+        if self._in_poll:
+            self.claims.unsend()
         super().close()
 
     def _on_connection_disconnect(self, connection: Any) -> None:
@@ -115,23 +135,32 @@ class Channel(stock.Channel):  # type: ignore[misc]
 
     # -- steps of the above
 
-    def _deliver_claimed(self, message: Claimed) -> None:
-        queue, tag, raw = message
+    def _deliver_all(self, messages: deque[Claimed]) -> None:
+        callbacks, unwanted = self.connection._callbacks, []
         try:
-            payload = label(loads(bytes_to_str(raw)), tag)
-            self.connection._deliver(payload, queue)
-        except (MalformedError, ValueError, TypeError) as error:
-            if self.held.messages.get(tag) is not None:
-                raise  # it was delivered: not the message's fault
-            self._refuse(message, f"not a message of kombu: {error}")
+            while messages:
+                message = messages.popleft()
+                self._queue_cycle.rotate(message.queue)
+                if message.queue in callbacks:
+                    self._deliver_claimed(message)
+                else:  # cancelled meanwhile
+                    unwanted.append(message)
+        finally:
+            self.put_back([*unwanted, *messages])
 
-    def _refuse(self, message: Claimed, reason: str) -> None:
-        queue, tag, raw = message
+    def _deliver_claimed(self, message: Claimed) -> None:
+        try:
+            self.connection._deliver(parse(message.raw, message.tag), message.queue)
+        except MalformedError as error:
+            self._refuse(message, error)
+
+    def _refuse(self, message: Claimed, error: MalformedError) -> None:
+        reason = f"not a message of kombu: {error}"
         if self.on_malformed is not None:
-            self.on_malformed(queue, tag, raw, reason)
+            self.on_malformed(message.queue, message.tag, message.raw, reason)
         else:
-            logger.critical("%s: discarded %s: %r", queue, reason, raw[:1024])
-            self.acknowledge(tag)
+            logger.critical("%s: discarded %s: %r", message.queue, reason, message.raw[:1024])
+            self.acknowledge(message.tag)
 
     def _finish(self) -> None:
         for step in (self._finish_claim, self._finish_waiting, self._flush_acks, self.qos.restore_unacked_once):
@@ -150,8 +179,9 @@ class Channel(stock.Channel):  # type: ignore[misc]
 
     def _finish_waiting(self) -> None:
         for waiter in self.claims.waiting:
-            if waiter.read():
-                self.steps.give_back(waiter.queue)
+            with contextlib.suppress(OutOfMemoryError):  # it had not begun to wait
+                if waiter.read():
+                    self.steps.give_back(waiter.queue)
 
     def _flush_acks(self) -> None:
         acks = list(self.held.acks)

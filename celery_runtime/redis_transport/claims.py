@@ -6,6 +6,7 @@ waiting connection of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from queue import Empty
 from time import monotonic
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ class Claimed(NamedTuple):
     queue: str
     tag: str
     raw: bytes
+    recorded: bool  # in unacked
 
 
 class Claims:
@@ -37,19 +39,19 @@ class Claims:
         self.idle = False  # the last claim found nothing
         self._waiters: dict[str, Waiter] = {}
         self._not_before = 0.0  # monotonic seconds
-        self._queues: list[str] = []  # of the claim under way
+        self._queues: list[tuple[str, bool]] = []  # of the claim under way, and whether it records
         self._acks: list[tuple[str, str]] = []  # that it carries
-        self._repeated: set[str] = set()  # acknowledgements that may have arrived before
         self._load_script = False
-        self._searched = False  # whether the claim under way looked for messages
+        self._searched = False  # whether the claim under way looks for messages
+        self._searched_at = 0.0  # monotonic seconds
 
     def turn(self) -> None:
         """Send what there is to send, unless the answer to the last claim is still to come."""
         channel = self.channel
-        if channel._in_poll or monotonic() < self._not_before:
+        if channel._in_poll:
             return
-        room = self._room()
-        if room and not self.idle:
+        room = 0 if self.idle or monotonic() < self._not_before else self._room()
+        if room:
             self._send(min(room, CLAIM_MAX))
         elif channel.held.acks:
             self._send(0)
@@ -82,10 +84,13 @@ class Claims:
         return waiters[0].client.connection if waiters else None
 
     def woken(self, waiter: Waiter, *, moved: bool) -> None:
-        """Take note of a waiter's answer: a message was moved to `claiming`, or the second is over."""
+        """Take note of a waiter's answer: a message was moved to `claiming`, or its time is over.
+
+        Then it is time to look whether a worker died and left something there.
+        """
         if moved and not self._room():
             self.channel.steps.give_back(waiter.queue)  # for a worker that has room
-        elif moved or waiter is next(iter(self._waiters.values())):
+        elif moved or monotonic() - self._searched_at >= (self.channel.brpop_timeout or 0):
             self.idle = False
 
     def pause(self) -> None:
@@ -111,10 +116,9 @@ class Claims:
         late = monotonic() - channel._brpop_sent_at > channel.visibility_timeout / 2
         channel._in_poll, self._load_script = None, False
         self._report_absent({bytes_to_str(tag) for tag in absent})
-        parts = zip(claimed[::3], claimed[1::3], claimed[2::3], strict=True)
-        messages = [Claimed(self._queues[int(number) - 1], bytes_to_str(tag), raw) for number, tag, raw in parts]
+        messages = list(self._messages(claimed))
         if late or channel._closing:  # somebody else may have them by now
-            channel.steps.hand_back([(queue, tag) for queue, tag, _ in messages])
+            channel.put_back(messages)
             messages = []
         if self._searched:
             self.idle = not messages
@@ -126,7 +130,7 @@ class Claims:
         """Acknowledgements whose fate is unknown are sent again: if they had arrived they find nothing."""
         self.channel._in_poll = None
         self.channel.held.acks.extendleft(reversed(self._acks))
-        self._repeated.update(tag for _, tag in self._acks)
+        self.channel.held.repeated.update(tag for _, tag in self._acks)
         self._acks = []
 
     def forget(self, connection: Any) -> None:
@@ -143,8 +147,10 @@ class Claims:
         acks = channel.held.acks
         self._acks = [acks.popleft() for _ in range(min(len(acks), CLAIM_MAX))]
         self._searched = room > 0
+        if room:
+            self._searched_at = monotonic()
         arguments = channel.steps.claim_arguments(names, self._acks, room, self.unrecorded)
-        self._queues = arguments.queues
+        self._queues = [(queue, queue not in self.unrecorded) for queue in arguments.queues]
         connection = channel.client.connection
         channel._in_poll, channel._brpop_sent_at = connection, monotonic()
         how, what = ("EVAL", CLAIM) if self._load_script else ("EVALSHA", channel.steps.claim_sha)
@@ -159,6 +165,8 @@ class Claims:
         channel = self.channel
         if not channel.active_queues or channel._closing or not channel.qos.can_consume():
             return 0
+        if channel.connection.loop is None:  # drain_events() delivers one event
+            return 1
         if "can_consume" in channel.qos.__dict__:  # worker_disable_prefetch: it only tells about the next one
             return 1
         estimate = channel.qos.can_consume_max_estimate()
@@ -166,6 +174,12 @@ class Claims:
 
     def _report_absent(self, absent: set[str]) -> None:
         sent, self._acks = {tag for _, tag in self._acks}, []
-        for tag in absent - self._repeated:
+        repeated = self.channel.held.repeated
+        for tag in absent - repeated:
             logger.warning("the message %s was acknowledged after its lease had ended; it runs again elsewhere", tag)
-        self._repeated -= sent
+        repeated -= sent
+
+    def _messages(self, claimed: list[Any]) -> Iterator[Claimed]:
+        for number, tag, raw in zip(claimed[::3], claimed[1::3], claimed[2::3], strict=True):
+            queue, recorded = self._queues[int(number) - 1]
+            yield Claimed(queue, bytes_to_str(tag), raw, recorded)

@@ -11,13 +11,18 @@ class Held:
 
     messages: delivery tag -> kombu's message; what counts against the prefetch limit.
     acks: (queue, delivery tag) that were settled here and wait to be sent; safe to append to from any thread.
+    repeated: delivery tags among them that were sent before, over a connection that broke before the answer.
+    returns: (queue, delivery tag) that the next channel hands back.
+    loop: kombu's, which sends the acknowledgements of a channel that is lost too.
     outlives: whether running tasks keep their messages when the channel is lost; the next channel then goes on.
     """
 
     def __init__(self, *, outlives: bool = False) -> None:
         self.messages: OrderedDict[str, Any] = OrderedDict()
         self.acks: deque[tuple[str, str]] = deque()
+        self.repeated: set[str] = set()
         self.returns: deque[tuple[str, str]] = deque()
+        self.loop: Any = None
         self.outlives = outlives
         self._queues: dict[str, str] = {}
 
@@ -29,6 +34,9 @@ class Held:
         """Forget a message; returns its queue, or None when it was settled, handed back or lost before."""
         self.messages.pop(tag, None)
         return self._queues.pop(tag, None)
+
+    def queue_of(self, tag: str) -> str | None:
+        return self._queues.get(tag)
 
     def settle(self, tag: str) -> bool:
         """Note an acknowledgement that is to be sent; returns whether the message was held."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kombu.transport import virtual
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
 
 from celery_runtime.redis_transport.scripts import deliveries
 
@@ -23,12 +25,24 @@ class Message(virtual.Message):  # type: ignore[misc]
             raise MalformedError(f"{type(error).__name__}: {error}") from error
 
 
-def label(payload: Any, tag: str) -> dict[str, Any]:
-    """Give a decoded message the tag it was claimed with and, like quorum queues do, the count of its deliveries."""
+def parse(raw: bytes, tag: str) -> dict[str, Any]:
+    """Decode a message; it gets the tag it was claimed with and, like quorum queues do, the count of its deliveries.
+
+    Raises MalformedError.
+    """
+    try:
+        payload = loads(bytes_to_str(raw))
+    except Exception as error:
+        raise MalformedError(f"{type(error).__name__}: {error}") from error
     if not isinstance(payload, dict) or not isinstance(payload.get("properties"), dict):
         raise MalformedError("it has no properties")
-    payload["properties"]["delivery_tag"] = tag
+    headers, properties = payload.setdefault("headers", {}), payload["properties"]
+    if not isinstance(headers, dict) or not isinstance(properties.get("delivery_info", {}), dict):
+        raise MalformedError("its headers or its delivery_info are no table")
+    properties["delivery_tag"] = tag
+    if properties.get("delivery_info", {}).get("redelivered"):
+        headers["redelivered"] = True
     count = deliveries(tag)
-    if count and isinstance(payload.get("headers"), dict):
-        payload["headers"]["x-delivery-count"] = count
+    if count:
+        headers["x-delivery-count"] = count
     return payload

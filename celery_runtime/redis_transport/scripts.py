@@ -24,8 +24,8 @@ end
 
 # Acknowledge, then claim: messages move from the lists into unacked.
 #   KEYS for each queue: its index, unacked, claiming and lists, the most urgent list first
-#   ARGV 1: most messages to claim; then for each queue: name, number of lists, "1" to record what is claimed, number of
-#   acknowledged tags, the tags
+#   ARGV 1: most messages to claim; then for each queue: name as JSON, number of lists, "1" to record what is claimed,
+#   number of acknowledged tags, the tags
 #   returns the tags that were not there to acknowledge, and the claimed: number of the queue, tag, message, ...
 CLAIM = (
     _CLOCK
@@ -55,7 +55,7 @@ end
 while arg <= #ARGV do
   local queue = {
     index = KEYS[key], unacked = KEYS[key + 1], claiming = KEYS[key + 2], first = key + 3,
-    name = cjson.encode(ARGV[arg]), lists = tonumber(ARGV[arg + 1]), record = ARGV[arg + 2] == '1',
+    name = ARGV[arg], lists = tonumber(ARGV[arg + 1]), record = ARGV[arg + 2] == '1',
   }
   local acks = tonumber(ARGV[arg + 3])
   for i = arg + 4, arg + 3 + acks do
@@ -105,25 +105,28 @@ local function restored(raw, died)
   return raw
 end
 
--- the message and the routing key of an entry of unacked, whether kombu wrote it or CLAIM
-local function parts(entry)
-  local raw, _, routing_key = string.match(entry, '^%[(.*), "([^"]*)", "([^"]*)"%]$')
-  return raw, routing_key
+-- the message in an entry of unacked, whether kombu wrote it or CLAIM; nothing when it came by another routing key
+local function message_in(entry, routing_key)
+  local tail = ', ' .. routing_key .. ']'
+  if string.sub(entry, -#tail) == tail then
+    return string.match(string.sub(entry, 2, -#tail - 1), '^(.*), ".*"$')
+  end
 end
 """
 )
 
 # Put messages back into their lists.
 #   KEYS: index, unacked, the queue's list
-#   ARGV: "LPUSH" for the end or "RPUSH" for the head of the queue, separator and steps of priorities, the tags
+#   ARGV: "LPUSH" for the end or "RPUSH" for the head of the queue, separator and steps of priorities, the queue's name
+#   as JSON, the tags
 #   returns how many were still there to be put back
 HAND_BACK = (
     _RESTORE
     + """
 local count = 0
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   local entry = redis.call('HGET', KEYS[2], ARGV[i])
-  local raw = entry and parts(entry)
+  local raw = entry and message_in(entry, ARGV[4])
   if raw then
     redis.call('ZREM', KEYS[1], ARGV[i])
     redis.call('HDEL', KEYS[2], ARGV[i])
@@ -137,7 +140,7 @@ return count
 
 # Put back what nobody renewed, at the head of the queue, each with its next delivery tag.
 #   KEYS: index, unacked, the queue's list
-#   ARGV: age in seconds, most entries to look at, separator and steps of priorities, routing key or "" for any
+#   ARGV: age in seconds, most entries to look at, separator and steps of priorities, routing key as JSON
 #   returns how many were put back
 SWEEP = (
     _CLOCK
@@ -148,11 +151,10 @@ local old = redis.call('ZRANGE', KEYS[1], '-inf', now - ARGV[1], 'BYSCORE', 'LIM
 for i = #old, 1, -1 do
   local tag = old[i]
   local entry = redis.call('HGET', KEYS[2], tag)
-  local raw, routing_key
-  if entry then raw, routing_key = parts(entry) end
+  local raw = entry and message_in(entry, ARGV[5])
   if not entry then
     redis.call('ZREM', KEYS[1], tag)
-  elseif raw and (ARGV[5] == '' or ARGV[5] == routing_key) then
+  elseif raw then
     redis.call('ZREM', KEYS[1], tag)
     redis.call('HDEL', KEYS[2], tag)
     redis.call('RPUSH', list_of(raw, KEYS[3], ARGV[3], ARGV[4]), restored(raw, true))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import sha1
 from typing import Any, NamedTuple
 
@@ -54,17 +55,16 @@ class Steps:
         values: list[Any] = [room]
         for queue in queues:
             lists = self.lists(queue) if queue in names else []
-            all_keys += [*self._holding(queue), self.claiming(queue), *lists]
+            all_keys += [*self.holding(queue), self.claiming(queue), *lists]
             tags = settled.get(queue, [])
-            values += [queue, len(lists), "0" if queue in unrecorded else "1", len(tags), *tags]
+            values += [json.dumps(queue), len(lists), "0" if queue in unrecorded else "1", len(tags), *tags]
         return ClaimArguments(queues, all_keys, values)
 
-    def claim_now(self, queue: str) -> Iterator[tuple[str, bytes]]:
-        """Claim at most one message; yields its delivery tag and text."""
-        arguments = self.claim_arguments([queue], [], 1, set())
+    def claim_now(self, queue: str, *, record: bool) -> tuple[str, bytes] | None:
+        """Claim at most one message; returns its delivery tag and text."""
+        arguments = self.claim_arguments([queue], [], 1, set() if record else {queue})
         _, claimed = self._run(CLAIM, arguments.keys, arguments.values)
-        if claimed:
-            yield bytes_to_str(claimed[1]), claimed[2]
+        return (bytes_to_str(claimed[1]), claimed[2]) if claimed else None
 
     def acknowledge(self, acks: Settled) -> None:
         arguments = self.claim_arguments([], acks, 0, set())
@@ -73,11 +73,21 @@ class Steps:
 
     def hand_back(self, held: Settled, *, to_the_end: bool = False) -> int:
         """Put messages back, at the head of their queues by default; returns how many were still there."""
-        push = "LPUSH" if to_the_end else "RPUSH"
+        push, order = ("LPUSH", 1) if to_the_end else ("RPUSH", -1)  # the oldest comes to the head last
         return sum(
-            self._run(HAND_BACK, [*self._holding(queue), self._key(queue)], [push, *self._priorities, *tags])
+            self._run(
+                HAND_BACK,
+                [*self.holding(queue), self._key(queue)],
+                [push, *self._priorities, json.dumps(queue), *tags[::order]],
+            )
             for queue, tags in group(held).items()
         )
+
+    def put_back(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Put claimed messages (queue, text) back that were not recorded."""
+        for queue, raw in group(messages).items():
+            self._client.rpush(self.claiming(queue), *raw[::-1])
+            self.give_back(queue)
 
     def give_back(self, queue: str) -> None:
         """Put back what is on its way from the lists of `queue` to a worker."""
@@ -85,21 +95,21 @@ class Steps:
 
     def sweep(self, queue: str, age: float) -> int:
         """Put back what nobody renewed for `age` seconds; returns how many."""
-        values = [age, SWEPT_AT_ONCE, *self._priorities, ""]
-        return int(self._run(SWEEP, [*self._holding(queue), self._key(queue)], values))
+        values = [age, SWEPT_AT_ONCE, *self._priorities, json.dumps(queue)]
+        return int(self._run(SWEEP, [*self.holding(queue), self._key(queue)], values))
 
     def sweep_stock(self, queue: str, age: float) -> int:
         """The same with what a plain kombu worker took from `queue` and never acknowledged."""
         channel = self.channel
         all_keys = [self._key(channel.unacked_index_key), self._key(channel.unacked_key), self._key(queue)]
-        return int(self._run(SWEEP, all_keys, [age, STOCK_LOOKED_AT, *self._priorities, queue]))
+        return int(self._run(SWEEP, all_keys, [age, STOCK_LOOKED_AT, *self._priorities, json.dumps(queue)]))
 
     def renew(self, held: dict[str, list[str]]) -> list[tuple[str, str]]:
         """Renew the delivery tags of each queue; returns the (queue, tag) pairs that are held no longer."""
         return [
             (queue, bytes_to_str(tag))
             for queue, tags in held.items()
-            for tag in self._run(RENEW, list(self._holding(queue)), tags)
+            for tag in self._run(RENEW, list(self.holding(queue)), tags)
         ]
 
     def server(self) -> tuple[tuple[int, ...], str]:
@@ -125,7 +135,8 @@ class Steps:
     def _priorities(self) -> list[str]:
         return [self.channel.sep, ",".join(map(str, self.channel.priority_steps))]
 
-    def _holding(self, queue: str) -> tuple[str, str]:
+    def holding(self, queue: str) -> tuple[str, str]:
+        """The keys of the index and of the hash of claimed messages."""
         return self._key(keys.unacked_index(queue)), self._key(keys.unacked(queue))
 
     def _key(self, name: str) -> str:

@@ -30,6 +30,16 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
             if channel.active_fanout_queues:
                 self._register_LISTEN(channel)
 
+    def maybe_restore_messages(self) -> None:
+        """Sweep the queues of every channel: kombu's have one place for all queues."""
+        for channel in list(self._channels):
+            if not channel.active_queues:
+                continue
+            try:
+                channel.qos.restore_visible(interval=channel.unacked_restore_throttle)
+            except channel.connection_errors as error:  # told by the connection that claims
+                logger.debug("the sweep has to wait: %s", error)
+
     def on_readable(self, fileno: int) -> None:
         channel, name = self._fd_to_chan.get(fileno, (None, ""))
         if channel is None:
@@ -55,7 +65,7 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
 
 class Transport(stock.Transport):  # type: ignore[misc]
     Channel = Channel
-    in_loop = False  # whether an event loop turns the channels, instead of drain_events()
+    loop: Any = None  # the event loop that turns the channels, if it is not drain_events()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -67,7 +77,7 @@ class Transport(stock.Transport):  # type: ignore[misc]
         for callback in set(loop.on_tick) - before:
             loop.on_tick.discard(callback)
         loop.on_tick.add(lambda: self._turn(loop))
-        self.in_loop = True
+        self.loop = loop
 
     def _turn(self, loop: Any) -> None:
         """Like kombu's, which registers every connection anew in every turn: two system calls each."""

@@ -12,19 +12,22 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image is not to be ha
 import json
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import docker
 import psutil
 import pytest
+from redis import Redis
 from testcontainers.core.container import DockerContainer
 
 from tests.integration.processes import Service
+from tests.integration.redis_peers import Peer
+from tests.integration.redis_servers import answers
 
 ROOT = Path(__file__).parents[2]
 LABEL = "celery-blueprint.integration"
 PASSWORD = "integration"
-REDIS_USERS = f"user default off\nuser celery on >{PASSWORD} ~* &* +@all -@admin -@dangerous +info\n"
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +78,12 @@ def _remove_leftovers():
 @pytest.fixture(scope="session")
 def secrets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("secrets")
+    for name in ("postgres", "redis", "rabbitmq", "flower", "grafana"):
+        (folder / f"{name}_password").write_text(PASSWORD)
+    environment = os.environ | {"SECRETS_DIR": str(folder)}
+    subprocess.run([ROOT / "deploy/compose/secrets.sh"], env=environment, check=True, stderr=subprocess.DEVNULL)
     (folder / "password").write_text(PASSWORD)
-    (folder / "redis_users").write_text(REDIS_USERS)
-    (folder / "rabbitmq.conf").write_text(f"default_pass = {PASSWORD}\n")
-    for file in folder.iterdir():
-        file.chmod(0o644)  # the servers read as users of their own
+    (folder / "password").chmod(0o644)  # the servers read as users of their own
     return folder
 
 
@@ -96,12 +100,45 @@ def redis(images, containers, secrets):
 
 
 @pytest.fixture(scope="session")
+def own_redis(images, containers, secrets, tmp_path_factory):
+    """A Redis that tests may fill, cut off and flush: its port, and a client that may do everything there."""
+    users = tmp_path_factory.mktemp("users") / "redis_users"
+    users.write_text(f"{(secrets / 'redis_users').read_text()}user admin on >{PASSWORD} ~* &* +@all\n")
+    users.chmod(0o644)
+    config = ROOT / "deploy/compose/config/redis.conf"
+    files = [(config, "/etc/redis/redis.conf"), (users, "/run/secrets/redis_users")]
+    _, port = containers(images["redis"], 6379, "redis-server", "/etc/redis/redis.conf", files=files, user="redis")
+    with Redis(port=port, username="admin", password=PASSWORD, decode_responses=True) as admin:
+        until(lambda: answers(admin))
+        yield port, admin
+
+
+@pytest.fixture
+def admin(own_redis):
+    own_redis[1].flushall()
+    return own_redis[1]
+
+
+@pytest.fixture
+def peer(own_redis, admin):
+    """Makes consumers and producers of that Redis, and closes them."""
+    with ExitStack() as stack:
+
+        def make(*arguments, **options):
+            made = Peer(own_redis[0], *arguments, password=PASSWORD, **options)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture(scope="session")
 def rabbitmq(images, containers, secrets):
     config = ROOT / "deploy/compose/config"
     files = [
         (config / "rabbitmq.conf", "/etc/rabbitmq/rabbitmq.conf"),
         (config / "rabbitmq-plugins", "/etc/rabbitmq/enabled_plugins"),
-        (secrets / "rabbitmq.conf", "/etc/rabbitmq/conf.d/20-password.conf"),
+        (secrets / "rabbitmq_conf", "/etc/rabbitmq/conf.d/20-password.conf"),
     ]
     container, port = containers(images["rabbitmq"], 5672, files=files, user="rabbitmq")
     until(lambda: container.exec_run(["rabbitmq-diagnostics", "-q", "check_port_connectivity"]).exit_code == 0, 60)

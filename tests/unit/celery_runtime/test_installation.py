@@ -4,7 +4,7 @@ import pytest
 from celery import Celery
 
 from celery_runtime import install
-from celery_runtime.installation import publish_patiently
+from celery_runtime.publishing import publish_patiently
 from celery_runtime.settings import ConfigError
 
 
@@ -33,7 +33,7 @@ def test_redis_gives_a_dead_workers_messages_back_within_a_minute(installed):
     conf = installed("redis").conf
 
     assert conf.broker_transport_options["visibility_timeout"] == 60
-    assert conf.broker_transport_options["socket_timeout"] == 10
+    assert conf.broker_transport_options["socket_timeout"] == 5
 
 
 def test_parts_that_are_switched_off_stay_celerys(installed, monkeypatch):
@@ -69,7 +69,7 @@ def test_a_web_process_gives_up_publishing_and_a_worker_does_not(installed):
     assert app.conf.task_publish_retry_policy["max_retries"] == 5
 
     publish_patiently(app)
-    assert app.conf.task_publish_retry_policy["max_retries"] is None
+    assert app.conf.task_publish_retry_policy["max_retries"] > 10**9
 
 
 def test_a_broken_file_is_a_config_error(installed):

@@ -42,6 +42,8 @@ def test_rabbitmq_carries_tasks_and_redis_the_results(monkeypatch):
         ("REDIS_URL", "redis://h/notadb", ["database 'notadb' is not a number"]),
         ("RABBITMQ_URL", "amqp://", ["RABBITMQ_URL = 'amqp://'", "names no host"]),
         ("REDIS_URL", "unix:///run/redis.sock", ["REDIS_URL = 'unix:///run/redis.sock'"]),
+        ("REDIS_URL", "redis://a/0;redis://b/0", ["several servers", "sentinel://"]),
+        ("REDIS_URL", "sentinel://a/zero", ["database 'zero' is not a number"]),
         ("RUNTIME_OFF", "drain,brakes", ["RUNTIME_OFF = 'drain,brakes'", "no part 'brakes'", "claim, lease, drain"]),
         ("VISIBILITY_TIMEOUT", "1", ["VISIBILITY_TIMEOUT = '1'", "greater than or equal to 5", "=60"]),
         ("HEALTH_PORT", "70000", ["HEALTH_PORT = '70000'", "65535", "HEALTH_PORT=9808"]),

@@ -1,0 +1,84 @@
+"""Redis servers for one module of tests, which may fill, cut off and restart them."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from app.dev.private_redis import find_server
+from tests.integration.processes import free_port
+
+
+class LocalServer:
+    """A redis-server on a free port of this machine; `options` are lines of redis.conf."""
+
+    def __init__(self, folder, *options, port=None, sentinel=False):
+        self.folder = folder
+        self.port = port or free_port()
+        self.options = [f"port {self.port}", "bind 127.0.0.1", f"dir {folder}", 'save ""', *options]
+        self.arguments = ["--sentinel"] if sentinel else []
+        self.process = None
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "redis.conf").write_text("\n".join(self.options) + "\n")  # a sentinel writes into it
+
+    def start(self):
+        with (self.folder / "redis.log").open("ab") as log:
+            command = [find_server(), self.folder / "redis.conf", *self.arguments]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while not answers(self.client()):
+            assert time.monotonic() < deadline and self.process.poll() is None, (self.folder / "redis.log").read_text()
+            time.sleep(0.02)
+        return self
+
+    def client(self, **options):
+        return Redis(port=self.port, **options)
+
+    def kill(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+def answers(client):
+    """Whether a server answers at all."""
+    try:
+        return client.ping()
+    except (RedisConnectionError, OSError):
+        return False
+
+
+def commands_since(admin, before):
+    """How often each command was called since `before`, an earlier answer of `command_counts`."""
+    return {
+        name: count - before.get(name, 0)
+        for name, count in command_counts(admin).items()
+        if count > before.get(name, 0)
+    }
+
+
+def command_counts(admin):
+    stats = admin.info("commandstats")
+    return {name.removeprefix("cmdstat_").lower(): entry["calls"] for name, entry in stats.items()}
+
+
+@contextlib.contextmanager
+def full(admin):
+    """Leave the server no memory for anything that grows."""
+    admin.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(RedisError):
+            admin.config_set("maxmemory", 0)
