@@ -22,6 +22,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from redis.exceptions import RedisError
 
+from celery_runtime import metrics
 from celery_runtime.redis_transport.held import Held
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.redis_transport.transport import use_claims
@@ -55,11 +56,14 @@ class Lease:
         """Renew once; what is gone is not held any more. Raises RedisError or OSError when Redis does not answer."""
         if self.steps is None:
             return
-        for _, tag in self.steps.renew(self.held.by_queue()):
+        lost = self.steps.renew(self.held.by_queue())
+        metrics.count("lease_renewals")
+        for _, tag in lost:
             message = self.held.messages.get(tag)
             if self.held.drop(tag) is not None:  # and not just acknowledged
                 task = message.headers.get("id", tag) if message else tag
                 log.warning("lease: %s is not ours any more and runs again elsewhere: not acknowledged", task)
+                metrics.count("lease_lost")
                 self._lost.append(tag)
 
     def take_lost(self) -> set[str]:

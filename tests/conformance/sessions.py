@@ -118,6 +118,7 @@ def _environment(target: Target, ports: dict[str, int]) -> dict[str, str]:
         "REDIS_PORT": str(ports["redis"]),
         "TEST_BROKER": redis if target.broker == "redis" else f"pyamqp://guest:guest@{rabbitmq}",
         "TEST_BACKEND": redis,
+        "WORKER_LOGLEVEL": "INFO",  # some tests read the log
         "RABBITMQ_HOST": "127.0.0.1",
         "RABBITMQ_5672_TCP": str(ports.get("rabbitmq", 5672)),
     }
