@@ -48,10 +48,10 @@ def test_what_was_given_up_stops_trying(away):
         time.sleep(0.05)
 
 
-def test_what_the_work_raises_for_other_reasons_is_not_the_brokers_fault():
+def test_what_the_work_raises_for_other_reasons_is_not_the_brokers_fault(away):
     with pytest.raises(EncodeError):
-        bounded(lambda: (_ for _ in ()).throw(EncodeError("no JSON")), 1)
-    assert bounded(lambda: 7, 1) == 7
+        bounded(away, lambda: (_ for _ in ()).throw(EncodeError("no JSON")), 1)
+    assert bounded(away, lambda: 7, 1) == 7
 
 
 @pytest.mark.parametrize(
