@@ -44,6 +44,13 @@ def test_rabbitmq_confirms_every_message_into_a_quorum_queue(installed):
     assert conf.result_backend.startswith("redis://")
 
 
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_workers_park_what_they_cannot_run_unless_that_is_switched_off(installed, monkeypatch, broker):
+    assert "dead_letters" in installed(broker).conf.worker_consumer
+    monkeypatch.setenv("RUNTIME_OFF", "dead-letters")
+    assert "dead_letters" not in installed(broker).conf.worker_consumer
+
+
 def test_only_queues_of_the_file_exist(installed):
     app = installed("redis")
 
