@@ -4,7 +4,7 @@ RENDER := $(PYTHON) -m deploy.render
 STACK := deploy/compose
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke clean dev render queue test test-all chaos conformance lint lock
+.PHONY: help up down status logs smoke clean dev render queue test test-all bench chaos conformance lint lock
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ test-all: .venv/ready ## Everything
 
 test-%: .venv/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack, test-chaos
 	@$(PYTHON) -m tests $*
+
+bench: .venv/ready ## Tasks a second against stock Celery (BROKER=redis|rabbitmq|both TASKS=5000 RUNS=3)
+	@deploy/hosts/docker.sh
+	@$(PYTHON) -m bench --broker $(or $(BROKER),both) --tasks $(or $(TASKS),5000) --runs $(or $(RUNS),3)
 
 chaos: .venv/ready ## Kill, cut, fill and pause everything under load; print what was lost (BROKER=, ROWS=1,5,8, STOCK=1)
 	@deploy/hosts/docker.sh

@@ -45,5 +45,5 @@ def publish(tasks: Iterable[Signature]) -> int:
 
 def look_up(task_id: str) -> dict[str, Any] | None:
     """Return what the result store has of a task: status, result; None if nothing. Raises BrokerAwayError."""
-    meta = publishing.bounded(lambda: app.backend.get_task_meta(task_id), patience())
+    meta = publishing.bounded(app, lambda: app.backend.get_task_meta(task_id), patience())
     return meta if "task_id" in meta else None

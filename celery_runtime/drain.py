@@ -4,8 +4,7 @@ Stock prefork warm shutdown joins its children while they wait for the parent to
 under load take 31.6 s, and tasks that had finished run again. Here SIGTERM only ends the consuming. The event loop goes
 on, stores results and acknowledges messages until nothing is held; then there is nothing left to join.
 
-Read in Celery 5.7.0: celery/apps/worker.py (signal handlers), celery/worker/state.py (what a worker holds),
-celery/concurrency/asynpool.py (`outbound_buffer`) and thread.py (`ApplyResult`).
+Read in Celery 5.7.0: celery/apps/worker.py (signal handlers), celery/worker/state.py (what a worker holds).
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from celery.worker import state
 
 from celery_runtime.health import Pulse, State
 from celery_runtime.queues import Queue
+from celery_runtime.unstarted import keep_results, withdraw_all
 
 LOOK = 0.1  # seconds between two looks at what is still held
 IN_FLIGHT = 1.2  # seconds; without claims kombu's BRPOP waits up to 1 s, and what it pops must come back first
@@ -85,24 +85,14 @@ class Drain:
 
 
 def _hand_back_unstarted(consumer: Any) -> None:
-    """Give the tasks that the pool has taken but not begun back to the queue: another worker can begin at once."""
-    for request in tuple(state.reserved_requests - state.active_requests):
-        if _withdraw(consumer.pool, request):
-            state.task_ready(request)
-            request.reject(requeue=True)
-
-
-def _withdraw(pool: Any, request: Any) -> bool:
-    """Take a task out of the pool; returns whether it had not begun."""
-    result = request._apply_result and request._apply_result()  # noqa: SLF001
-    if hasattr(result, "f"):  # of a pool of threads: a future
-        return bool(result.f.cancel())
-    waiting: Any = getattr(pool._pool, "outbound_buffer", ())  # noqa: SLF001 -- of prefork: not yet written to a child
-    if result is None or result not in waiting:
-        return False
-    waiting.remove(result)
-    result.discard()
-    return True
+    """Give the tasks that have not begun back to the queue: another worker can begin at once."""
+    requests = withdraw_all(consumer)
+    channel = consumer.task_consumer.channel
+    if hasattr(channel, "hand_back"):  # one that claims: to the head of the queue
+        channel.hand_back([request.message.delivery_tag for request in requests])
+        return
+    for request in requests:
+        request.reject(requeue=True)
 
 
 def install_step(app: Celery, pulse: Pulse, queues: dict[str, Queue]) -> None:
@@ -115,6 +105,7 @@ def install_step(app: Celery, pulse: Pulse, queues: dict[str, Queue]) -> None:
 
         def start(self, consumer: Any) -> None:
             drain.consuming = True
+            keep_results(consumer.pool)
             self.looking = consumer.timer.call_repeatedly(LOOK, drain.look, (consumer,))
 
         def stop(self, consumer: Any) -> None:

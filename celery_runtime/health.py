@@ -131,7 +131,8 @@ class Dispatcher(EventDispatcher):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.buffer_while_offline = False
+        # A producer's event is no reason to report that its task, which was sent before, was not.
+        self.buffer_while_offline = not self._in_loop
 
     def enable(self) -> None:
         if self._in_loop and hasattr(self.connection.connection, "confirm_publish"):

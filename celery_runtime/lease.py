@@ -22,9 +22,11 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from redis.exceptions import RedisError
 
+from celery_runtime import metrics
 from celery_runtime.redis_transport.held import Held
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.redis_transport.transport import use_claims
+from celery_runtime.unstarted import keep_results, withdraw_all
 
 RENEWALS = 4  # per visibility timeout: three may fail
 RETRY = 1.0  # seconds until the next try when Redis did not answer
@@ -55,11 +57,14 @@ class Lease:
         """Renew once; what is gone is not held any more. Raises RedisError or OSError when Redis does not answer."""
         if self.steps is None:
             return
-        for _, tag in self.steps.renew(self.held.by_queue()):
+        lost = self.steps.renew(self.held.by_queue())
+        metrics.count("lease_renewals")
+        for _, tag in lost:
             message = self.held.messages.get(tag)
             if self.held.drop(tag) is not None:  # and not just acknowledged
                 task = message.headers.get("id", tag) if message else tag
                 log.warning("lease: %s is not ours any more and runs again elsewhere: not acknowledged", task)
+                metrics.count("lease_lost")
                 self._lost.append(tag)
 
     def take_lost(self) -> set[str]:
@@ -91,6 +96,7 @@ def install_step(app: Celery, visibility_timeout: float, *, renew: bool) -> None
             super().__init__(consumer, **kwargs)
             use_claims()
             _keep_running_tasks(consumer, held)
+            keep_results(consumer.pool)
 
         def start(self, consumer: Any) -> None:
             channel = consumer.task_consumer.channel
@@ -118,9 +124,10 @@ def _keep_running_tasks(consumer: Any, held: Held) -> None:
 
     def lose(error: Exception) -> None:
         if held.outlives and consumer.task_consumer:
-            # Prefork forgets what its children have not started; the other pools run whatever they were given.
-            flushed = consumer.pool and consumer.pool.flush
-            running = state.active_requests if flushed else state.reserved_requests
+            withdraw_all(consumer)
+            # Prefork forgets what it cannot withdraw any more but its child has not begun; threads run it.
+            forgets = hasattr(consumer.pool._pool, "outbound_buffer")  # noqa: SLF001
+            running = state.active_requests if forgets else state.reserved_requests
             held.keep_only({request.message.delivery_tag for request in tuple(running)})
             consumer.task_consumer.channel.lost = True
         clean_up(error)

@@ -8,8 +8,8 @@ thread that is given up, and that stops trying once it was.
 An error says that nothing was confirmed, not that nothing arrived: what a paused broker had already received, it
 delivers when it goes on.
 
-Read in Celery 5.7.0 and kombu 5.7.0: kombu/connection.py, `ensure` (the retry policy, its errback) and
-`_extract_failover_opts` (the time-out of a first connection).
+Read in Celery 5.7.0 and kombu 5.7.0: kombu/connection.py, `ensure` (what a retry policy may hold) and
+`_extract_failover_opts` (the time-out of a first connection); celery/app/base.py, `_backend` (one for each thread).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from celery.canvas import Signature
 from celery.exceptions import BackendError
 from celery.signals import worker_init
 from celery.states import PENDING
-from kombu.exceptions import EncodeError, KombuError
+from kombu.exceptions import EncodeError, KombuError, OperationalError
 from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError
 
 from celery_runtime.settings import RuntimeSettings, load
@@ -77,16 +77,16 @@ def publish(app: Celery, tasks: Iterable[Signature], timeout: float | None = Non
     task still waits; the record goes when the task was not accepted.
     Raises BrokerAwayError that knows how many were confirmed, and what `tasks` raises.
     """
-    return _Call(lambda call: _publish_all(app, call, tasks, pending), timeout).wait().progress
+    return _Call(app, lambda call: _publish_all(app, call, tasks, pending), timeout).wait().progress
 
 
-def bounded(work: Callable[[], T], timeout: float | None = None) -> T:
-    """Return what `work` returns, which asks the broker or the result store.
+def bounded(app: Celery, work: Callable[[], T], timeout: float | None = None) -> T:
+    """Return what `work` returns, which asks the broker or the result store of `app`.
 
     timeout: seconds after which it is given up, while it may go on in its thread; by default PUBLISH_TIMEOUT.
     Raises BrokerAwayError, and what `work` raises for other reasons.
     """
-    result: T = _Call(lambda _: work(), timeout).wait().value
+    result: T = _Call(app, lambda _: work(), timeout).wait().value
     return result
 
 
@@ -99,8 +99,9 @@ def publish_timeout() -> float:
 class _Call(Thread):
     """Runs `work(self)`; it counts `progress`, and stops early once it is `abandoned`."""
 
-    def __init__(self, work: Callable[[_Call], Any], timeout: float | None) -> None:
+    def __init__(self, app: Celery, work: Callable[[_Call], Any], timeout: float | None) -> None:
         super().__init__(daemon=True)
+        self.app, self.backend = app, app.backend
         self.work, self.timeout = work, publish_timeout() if timeout is None else timeout
         self.value: Any = None
         self.progress, self.abandoned = 0, False
@@ -108,6 +109,8 @@ class _Call(Thread):
         self.start()
 
     def run(self) -> None:
+        # That of the thread that waits: another for each call would take 1.5 ms and a connection of its own.
+        self.app._backend = self.backend  # noqa: SLF001
         try:
             self.value = self.work(self)
         except Exception as error:  # noqa: BLE001 -- raised again in the thread that waits
@@ -137,9 +140,18 @@ class _Call(Thread):
         if self.abandoned:
             raise error
 
+    def stop_if_too_late(self, _channel: Any) -> None:
+        """End them too when the broker is back, but nobody waits any more."""
+        if self.abandoned:
+            raise OperationalError("the broker is back too late")
+
 
 def _publish_all(app: Celery, call: _Call, tasks: Iterable[Signature], pending: bool) -> None:
-    policy = {**app.conf.task_publish_retry_policy, "errback": call.stop_if_abandoned}
+    policy = {
+        **app.conf.task_publish_retry_policy,
+        "errback": call.stop_if_abandoned,
+        "on_revive": call.stop_if_too_late,
+    }
     with app.producer_pool.acquire(block=True, timeout=call.timeout) as producer:
         for task in tasks:
             if call.abandoned:

@@ -18,6 +18,7 @@ from celery.worker import consumer
 from kombu.exceptions import ContentDisallowed, DecodeError
 from vine import promise
 
+from celery_runtime import metrics
 from celery_runtime.dead_letters import rabbitmq, redis
 from celery_runtime.dead_letters.boxes import is_rabbitmq
 from celery_runtime.dead_letters.faults import Fault, fault_of
@@ -119,6 +120,7 @@ class Parking:
             line = " ".join(detail.split())[:300]
             log.error("dead letter: %s[%s] parked in dead.%s: %s: %s", name or "-", task_id or "-", queue, reason, line)
             message.ack_log_error(log, self.connection_errors)
+            metrics.count("dead_letters", queue=queue, reason=reason)
         return parked
 
     def park_malformed(self, queue: str, tag: str, element: bytes, reason: str) -> None:
@@ -127,6 +129,7 @@ class Parking:
             self.task_consumer.channel, tag, element, Note(queue, "not-a-task", reason, self.hostname)
         ):
             log.error("dead letter: parked in dead.%s: not-a-task: %s", queue, reason)
+            metrics.count("dead_letters", queue=queue, reason="not-a-task")
 
     def origin(self, message: Any) -> str:
         """The queue that `message` came from."""

@@ -28,7 +28,7 @@ from celery_runtime.outbox.relay import Relay
 from celery_runtime.outbox.table import outbox_table
 from celery_runtime.tables import now
 
-from sqlalchemy import MetaData, event, func, insert, select  # isort: skip
+from sqlalchemy import event, func, insert, select  # isort: skip
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -54,8 +54,8 @@ class Outbox:
 
     def __init__(self, app: Celery, transaction: Callable[[], AbstractContextManager[Session]]) -> None:
         self.app, self.transaction = app, transaction
-        self.table = outbox_table(MetaData())
-        self.relay = Relay(app, transaction, self.table)
+        self.relay = Relay(app, transaction)
+        self.table = self.relay.table
 
         @app.task(name=RELAY, ignore_result=True, shared=False)  # type: ignore[untyped-decorator]
         def relay() -> int:

@@ -18,13 +18,14 @@ from celery.utils.log import get_logger
 from kombu.utils.json import loads
 
 from celery_runtime import publishing
+from celery_runtime.outbox.table import outbox_table
 from celery_runtime.publishing import BrokerAwayError
 
-from sqlalchemy import delete, select, update  # isort: skip
+# After `table`, whose error names the extra that is missing.
+from sqlalchemy import MetaData, delete, select, update  # isort: skip
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
     from sqlalchemy.orm import Session
 
 BATCH = 100  # rows; as many tasks are published twice when a process is killed between publishing and deleting
@@ -35,10 +36,11 @@ log = get_logger(__name__)
 
 
 class Relay:
-    """Publishes the rows of `table`, oldest first."""
+    """Publishes the rows of the table, oldest first."""
 
-    def __init__(self, app: Celery, transaction: Callable[[], AbstractContextManager[Session]], table: Table) -> None:
-        self.app, self.transaction, self.table = app, transaction, table
+    def __init__(self, app: Celery, transaction: Callable[[], AbstractContextManager[Session]]) -> None:
+        self.app, self.transaction = app, transaction
+        self.table = outbox_table(MetaData())
         self._wake = threading.Event()
         self._pid = 0  # of the process that has the thread: a pool child needs one of its own
         self._starting = threading.Lock()

@@ -69,6 +69,13 @@ class Channel(stock.Channel):  # type: ignore[misc]
         elif not self.closed:
             self._flush_acks()
 
+    def hand_back(self, tags: list[str]) -> None:
+        """Return held messages to the head of their queues, in the order in which they were claimed."""
+        held = self.held.only(set(tags))
+        self.steps.hand_back(held)
+        for _, tag in held:
+            self.held.drop(tag)
+
     def put_back(self, messages: list[Claimed]) -> None:
         """Return what was claimed and cannot be delivered, to the head of its queue."""
         self.steps.hand_back([(message.queue, message.tag) for message in messages if message.recorded])

@@ -52,6 +52,10 @@ class Held:
             if queue is not None:
                 self.returns.append((queue, tag))
 
+    def only(self, tags: set[str]) -> list[tuple[str, str]]:
+        """Those of `tags` that are held, as (queue, delivery tag), the oldest first."""
+        return [(queue, tag) for tag, queue in self._queues.copy().items() if tag in tags]
+
     def by_queue(self) -> dict[str, list[str]]:
         """The held delivery tags of each queue."""
         return group((queue, tag) for tag, queue in self._queues.copy().items())

@@ -20,12 +20,12 @@ from celery_runtime.tasks import RuntimeTask
 from celery_runtime.tasks.signals import give_up
 
 # Seconds. The next try is published before the state of this one is stored: with no pause between them, the SUCCESS
-# of another worker was overwritten by RETRY, and stayed so.
-SHORTEST = 0.5
+# of another worker was overwritten by RETRY, and stayed so. RabbitMQ's delayed delivery refuses less than a second.
+SHORTEST = 1
 
 
 class RetryingTask(RuntimeTask):
-    """Tries again after 0-1 s, 0-2 s, 0-4 s, ... (full jitter), `max_retries` times.
+    """Tries again after 1 s, 1-2 s, 1-4 s, ... (full jitter), `max_retries` times.
 
     An exception with an attribute `retry_after` (seconds) sets the pause of its try itself; so does
     `raise self.retry(exc=error, countdown=seconds)`. No pause is longer than `retry_backoff_max` or

@@ -12,6 +12,7 @@ from tests.chaos import rows as _all_rows  # noqa: F401  registers them
 from tests.chaos.matrix import BROKERS, ROWS, Matrix
 
 HEAD = f"{'row':>3}  {'broker':8} {'Celery':7} {'accepted':>8} {'lost':>5} {'doubled':>7} {'re-run':>6} {'back s':>6}"
+ELSEWHERE = "rows 24 to 26 (scale-in, scale from zero, node drain) need a cluster: the Kubernetes tier runs them"
 LOG_TAIL = 15  # lines of each container that are shown when a row does not hold
 
 
@@ -76,6 +77,7 @@ def _print_table(outcomes):
             f"{outcome.row:>3}  {outcome.broker:8} {outcome.celery:7} {outcome.accepted:>8} {outcome.lost:>5} "
             f"{outcome.doubled:>7} {outcome.rerun:>6} {back:>6}  {verdict}  ({outcome.title})"
         )
+    print(f"\n{ELSEWHERE}")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,6 @@ import json
 
 from tests.chaos.lab import CONFIG, until
 
-USERS = """user default off ~* &* +@all
-user celery on >{password} ~* &* +@all -@admin -@dangerous +info
-user chaos on >{password} ~* &* +@all
-"""
 # Milliseconds; what a quorum queue tells of its length is as old as this, 5 s by default.
 ADVANCED = "[{rabbit, [{quorum_tick_interval, 500}]}].\n"
 
@@ -31,6 +27,10 @@ class Broker:
     def start(self):
         self.container.start()
         self.wait_until_up()
+
+    def restart(self):
+        self.stop()
+        self.start()
 
     def pause(self):
         self.container.pause()
@@ -82,11 +82,15 @@ class Redis(Broker):
     """
 
     def __init__(self, lab):
-        self.password = lab.password
-        users = lab.file("redis_users", USERS.format(password=lab.password))
+        self.password = lab.secret("redis_password")
+        super().__init__(self.server(lab, "redis"))
+
+    def server(self, lab, name, *options):
+        """Start a server with the stack's configuration and `options`; returns its container."""
+        users = lab.secrets / "redis_users"
         files = [(CONFIG / "redis.conf", "/etc/redis/redis.conf"), (users, "/run/secrets/redis_users")]
-        command = ["redis-server", "/etc/redis/redis.conf"]
-        super().__init__(lab.run("redis", command, "redis", files=files, aliases=["redis"], user="redis"))
+        command = ["redis-server", "/etc/redis/redis.conf", *options]
+        return lab.run("redis", command, name, files=files, aliases=[name], user="redis")
 
     def cli(self, *words):
         """What `redis-cli` prints for a command of the administrator; raises RuntimeError for an error of Redis."""
@@ -145,11 +149,10 @@ class RabbitMQ(Broker):
 
     def files(self, lab):
         """What a node is configured with."""
-        password = lab.file("rabbitmq.conf", f"default_pass = {lab.password}\n")
         return [
             (CONFIG / "rabbitmq.conf", "/etc/rabbitmq/rabbitmq.conf"),
             (CONFIG / "rabbitmq-plugins", "/etc/rabbitmq/enabled_plugins"),
-            (password, "/etc/rabbitmq/conf.d/20-password.conf"),
+            (lab.secrets / "rabbitmq_conf", "/etc/rabbitmq/conf.d/20-password.conf"),
             (lab.file("advanced.config", ADVANCED), "/etc/rabbitmq/advanced.config"),
         ]
 

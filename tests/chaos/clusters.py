@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tests.chaos.brokers import USERS, RabbitMQ, Redis
-from tests.chaos.lab import CONFIG, remove, until
+from tests.chaos.brokers import RabbitMQ, Redis
+from tests.chaos.lab import remove, until
 
 DOWN_AFTER = 3000  # milliseconds until Sentinel takes a silent master for dead
 SENTINEL = """port 26379
@@ -25,23 +25,22 @@ class RedisPair(Redis):
     """A master and a replica, watched by one Sentinel; `container` is the master of the moment."""
 
     def __init__(self, lab):
-        self.password = lab.password
-        self.servers = {name: self._server(lab, name) for name in ("redis-a", "redis-b")}
+        self.password = lab.secret("redis_password")
+        # A master without a replica refuses writes: without this it went on for the 10 s until Sentinel had made it a
+        # replica, and all 376 publishes of that time were lost.
+        safe = ["--masteruser", "chaos", "--masterauth", self.password]
+        safe += ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"]
+        replica = ["--replicaof", "redis-a", "6379"]
+        self.servers = {
+            name: self.server(lab, name, "--replica-announce-ip", name, *safe, *options)
+            for name, options in (("redis-a", []), ("redis-b", replica))
+        }
         self.container = self.servers["redis-a"]
         self.wait_until_up()
-        config = SENTINEL.format(password=lab.password, down_after=DOWN_AFTER)
+        config = SENTINEL.format(password=self.password, down_after=DOWN_AFTER)
         config = f"printf '%s' '{config}' >/data/sentinel.conf && exec redis-server /data/sentinel.conf --sentinel"
         self.sentinel = lab.run("redis", ["sh", "-c", config], "sentinel", aliases=["sentinel"], user="redis")
         until(lambda: "num-slaves\n1\n" in self._ask("master", "main"), "Sentinel to know both servers")
-
-    def _server(self, lab, name):
-        users = lab.file("redis_users", USERS.format(password=lab.password))
-        files = [(CONFIG / "redis.conf", "/etc/redis/redis.conf"), (users, "/run/secrets/redis_users")]
-        command = ["redis-server", "/etc/redis/redis.conf", "--replica-announce-ip", name]
-        command += ["--masteruser", "chaos", "--masterauth", lab.password]
-        if name != "redis-a":
-            command += ["--replicaof", "redis-a", "6379"]
-        return lab.run("redis", command, name, files=files, aliases=[name], user="redis")
 
     def variables(self):
         return {"REDIS_URL": "sentinel://celery@sentinel:26379/0", "SENTINEL_MASTER": "main"}
@@ -89,7 +88,7 @@ class RabbitMQTrio(RabbitMQ):
             f"cluster_formation.classic_config.nodes.{number} = rabbit@{name}\n" for number, name in enumerate(names, 1)
         )
         files = [*self.files(lab), (lab.file("cluster.conf", cluster), "/etc/rabbitmq/conf.d/30-cluster.conf")]
-        cookie = f"-setcookie {lab.password}"
+        cookie = f"-setcookie {lab.secret('rabbitmq_password')}"
         env = {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": cookie, "RABBITMQ_CTL_ERL_ARGS": cookie}
         for name in names:
             self.nodes[name] = lab.run(

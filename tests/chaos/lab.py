@@ -6,9 +6,9 @@ Its containers carry a label with the id of this process, so that the next run r
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -40,9 +40,11 @@ class Lab:
         self.quiet_network = self._network("ledger")
         self.folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         self.folder.chmod(0o755)
-        self.password = secrets.token_hex(16)
-        self.file("password", self.password)
+        self.secrets = self._secrets()
         self.servers = {}
+
+    def secret(self, name):
+        return (self.secrets / name).read_text().strip()
 
     def close(self):
         """Remove everything that this laboratory made."""
@@ -81,6 +83,17 @@ class Lab:
             self.quiet_network.connect(container, aliases=[quiet])
         container.start()
         return container
+
+    def _secrets(self):
+        """The stack's own secrets, and a user of Redis who may do what rows do to it."""
+        folder = self.folder / "secrets"
+        environment = os.environ | {"SECRETS_DIR": str(folder), "PROJECT": self.prefix}
+        subprocess.run([ROOT / "deploy/compose/secrets.sh"], env=environment, check=True, stdout=subprocess.DEVNULL)
+        folder.chmod(0o755)
+        password = (folder / "redis_password").read_text()
+        with (folder / "redis_users").open("a") as users:
+            users.write(f"user chaos on >{password} ~* &* +@all\n")
+        return folder
 
     def _network(self, name):
         return self.docker.networks.create(f"{self.prefix}-{name}", driver="bridge", labels=self.labels)

@@ -57,7 +57,7 @@ NEEDED = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("part", "number", "broker"), NEEDED, ids="{0[0]}-{0[1]}-{0[2]}".format)
+@pytest.mark.parametrize(("part", "number", "broker"), NEEDED)
 def test_a_row_fails_without_the_part_that_it_proves(matrix, part, number, broker):
     outcome = matrix.run(number, broker, full=False, off=part)
     assert NEEDED[part, number, broker] in "; ".join(outcome.complaints), told(outcome)

@@ -5,40 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from dataclasses import dataclass, field
 
-from tests.chaos.lab import WORKLOAD, until
+from tests.chaos.cast import Cast
+from tests.chaos.lab import until
 from tests.chaos.ledger import Account
-from tests.chaos.worker import Process
+from tests.chaos.outcome import Outcome
 
 LOOK = 1.0  # seconds between two looks at what the broker holds; each costs RabbitMQ about a second of CPU
 NAMES = itertools.count(1)
 
 
-@dataclass
-class Outcome:
-    """A line of the table. recovery: seconds; complaints: what the row expected and did not find."""
-
-    row: int
-    title: str
-    broker: str
-    celery: str
-    accepted: int = 0
-    lost: int = 0
-    doubled: int = 0
-    rerun: int = 0
-    recovery: float | None = None
-    seconds: float = 0.0
-    complaints: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    logs: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def holds(self):
-        return not self.complaints
-
-
-class Trial:
+class Trial(Cast):
     """What a row works with.
 
     full: the numbers of the issue, not the short form's.
@@ -66,80 +43,6 @@ class Trial:
         lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
         self.concurrency = settings["concurrency"]
         self.lab.file(f"{self.queue}/queues.toml", "\n".join([f"[queues.{self.queue}]", *lines, ""]))
-
-    def environment(self):
-        return {
-            "VISIBILITY_TIMEOUT": "60",
-            "RUN": self.queue,
-            "QUEUE": self.queue,
-            "BROKER": self.broker.name,
-            "REDIS_URL": "redis://celery@redis:6379/0",
-            "REDIS_PASSWORD_FILE": "/run/secrets/password",
-            "RABBITMQ_URL": "amqp://celery@rabbitmq:5672/celery",
-            "RABBITMQ_PASSWORD_FILE": "/run/secrets/password",
-            "QUEUES_FILE": "/trial/queues.toml",
-            "CELERY_APP": "workload.app:app",
-            "PYTHONPATH": "/srv:/chaos",
-            "STOCK": "1" if self.celery == "stock" else "",
-            "RUNTIME_OFF": self.off,
-        } | self.variables
-
-    def process(self, name, command, env=(), **options):
-        files = [
-            (WORKLOAD, "/chaos/workload"),
-            (self.lab.folder / "password", "/run/secrets/password"),
-            (self.lab.folder / self.queue, "/trial"),
-        ]
-        env = self.environment() | dict(env)
-        process = Process(self.lab, f"{self.queue}-{name}", command, env=env, files=files, **options)
-        self.processes.append(process)
-        return process
-
-    def worker(self, name="worker", env=(), **options):
-        """Start a worker and wait until it consumes."""
-        command = ["celery-runtime", "worker", self.queue]
-        if self.celery == "stock":
-            command = ["celery", "-A", "workload.app", "worker", "-Q", self.queue, "-c", str(self.concurrency)]
-            command += ["--loglevel=INFO", "-n", f"{self.queue}@%h"]
-        return self.process(name, command, env, **options).wait_until_ready()
-
-    def beat(self, name, every):
-        """Start a Beat that sends a tick every `every` seconds."""
-        command = ["celery-runtime", "beat"]
-        if self.celery == "stock":
-            command = [
-                "celery",
-                "-A",
-                "workload.app",
-                "beat",
-                "--loglevel=INFO",
-                "--schedule=/tmp/schedule",
-                "--pidfile=",
-            ]
-        return self.process(f"beat-{name}", command, env={"TICK": str(every)})
-
-    def flower(self):
-        """Start Flower, which switches the workers' events on."""
-        command = ["celery-runtime", "flower"]
-        if self.celery == "stock":
-            command = ["celery", "-A", "workload.app", "flower", "--persistent=False"]
-        variables = {"FLOWER_PASSWORD_FILE": "/run/secrets/password"}
-        return self.process("flower", command, env=variables).wait_until_said("Connected to")
-
-    def proxy(self):
-        """Start a proxy before the broker; returns it, and the variables of a worker that uses it."""
-        port = {"redis": 6379, "rabbitmq": 5672}[self.broker.name]
-        command = ["python", "/chaos/workload/proxy.py", self.broker.name, str(port)]
-        proxy = self.process("proxy", command, restart="no").wait_until_ready()
-        name = f"{self.broker.name.upper()}_URL"
-        return proxy, {name: self.environment()[name].replace(f"@{self.broker.name}:", f"@{proxy.name}:")}
-
-    def publishing(self, task, count, *, prefix="task", rate=0, options=(), **kwargs):
-        """Start a producer of `count` tasks, at most `rate` per second."""
-        order = {"task": task, "count": count, "prefix": self.id(prefix, ""), "rate": rate, "options": dict(options)}
-        order["kwargs"] = kwargs
-        command = ["python", "-m", "workload.produce", json.dumps(order)]
-        return self.process(f"producer-{prefix}", command, restart="no")
 
     def id(self, prefix, number=0):
         """The id of a producer's task."""
@@ -200,6 +103,13 @@ class Trial:
             time.sleep(LOOK)
         return left
 
+    def expect_alive(self):
+        """Expect that no platform would restart the processes of this row for their health."""
+        for process in self.processes if self.celery == "runtime" else ():
+            if process.is_running() and "producer" not in process.name:
+                code, answer = process.run("celery-runtime", "health", "live")
+                self.expect(code == 0, f"{process.name} is not alive: {answer}")
+
     def expect(self, condition, complaint):
         if not condition:
             self.outcome.complaints.append(complaint)
@@ -217,9 +127,11 @@ class Trial:
             self.outcome.recovery = max(self.outcome.recovery or 0.0, took)
         self.expect(took is not None and took <= limit, f"back after {took and round(took, 1)} s, at most {limit} s")
 
-    def judge(self, *, lost=0, doubled=0, rerun=None):
-        """Expect at most these numbers of tasks; `rerun` None: whatever the fault interrupted."""
+    def judge(self, *, lost=0, doubled=0, rerun=None, restarts=0):
+        """Expect at most these numbers of tasks, and of processes that ended by themselves; None: any number."""
         account = self.count()
+        ended = sum(process.restarts for process in self.processes)
+        self.expect(restarts is None or ended <= restarts, f"{ended} processes ended by themselves")
         self.expect(account.accepted > 0, "nothing was accepted")
         self.expect(account.lost <= lost, f"lost {account.lost}, at most {lost}")
         self.expect(account.doubled <= doubled, f"doubled {account.doubled}, at most {doubled}")

@@ -47,7 +47,7 @@ class Process:
         self.begun += 1
         return self
 
-    def wait_until_ready(self, seconds=60):
+    def wait_until_ready(self, seconds=120):
         """Wait for Celery's own word, which the stock worker says too."""
         until(lambda: self.logs().count(" ready.") >= self.begun, f"{self.name} to be ready", seconds)
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from celery import Celery
@@ -20,6 +20,7 @@ from celery_runtime.tasks.retry import RetryingTask
 from celery_runtime.tasks.signals import task_gave_up
 
 app = install(Celery("bases"))
+app.task = partial(app.task, shared=False)
 metadata = MetaData()
 outbox_table(metadata)
 effect_table(metadata)

@@ -9,11 +9,13 @@ import os
 
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image is not to be had everywhere; see `containers`
 
-import json
+import importlib
 import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import docker
 import psutil
@@ -21,6 +23,7 @@ import pytest
 from redis import Redis
 from testcontainers.core.container import DockerContainer
 
+from tests.images import image_names
 from tests.integration.processes import Service
 from tests.integration.redis_peers import Peer
 from tests.integration.redis_servers import answers
@@ -33,10 +36,7 @@ PASSWORD = "integration"
 @pytest.fixture(scope="session")
 def images():
     """The name of each third-party image, by service: whatever `make up` uses on this machine."""
-    source = subprocess.run([ROOT / "tests/images.sh"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    script = f"BROKER=rabbitmq && . deploy/compose/stack.sh && compose {source} config --format json"
-    config = subprocess.run(["bash", "-euc", script], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {name: service["image"] for name, service in json.loads(config)["services"].items()}
+    return image_names()
 
 
 @pytest.fixture(scope="session")
@@ -189,6 +189,46 @@ def service(environment, tmp_path_factory):
         yield service
     finally:
         service.stop_all()
+
+
+@pytest.fixture(scope="session")
+def bases(broker, environment, postgres, tmp_path_factory):
+    """The app of the bases in this process, with a worker of two children; nothing of it meets the other app's."""
+    container, url = postgres
+    name = f"bases_{broker}"
+    sql = ["psql", "-U", "app", "-c", f"CREATE DATABASE {name}"]
+    assert container.exec_run(sql, environment={"PGPASSWORD": "integration"}).exit_code == 0
+    folder = tmp_path_factory.mktemp("bases")
+    (folder / "queues.toml").write_text("[queues.bases]\nconcurrency = 2\n")
+    variables = environment | {
+        "REDIS_URL": f"{environment['REDIS_URL'].rpartition('/')[0]}/1",
+        "BASES_DATABASE_URL": f"{url.rpartition('/')[0]}/{name}",
+        "QUEUES_FILE": str(folder / "queues.toml"),
+        "CELERY_APP": "tests.integration.bases_app:app",
+    }
+    service = Service(variables, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in variables.items():
+            patch.setenv(key, value)
+        sys.modules.pop("tests.integration.bases_app", None)  # that of the other broker
+        bases_app = importlib.import_module("tests.integration.bases_app")
+        bases_app.metadata.create_all(bases_app.engine())
+        bases_app.service = service
+        bases_app.app.backend.on_task_call = lambda *_: None
+        service.start_worker("bases")
+        try:
+            service.wait(lambda: service.health("worker-bases", "ready"), "the worker to be ready")
+            yield bases_app
+        finally:
+            service.stop_all()
+            bases_app.app.backend.client.close()
+            bases_app.app.close()
+            bases_app.engine().dispose()
+
+
+@pytest.fixture
+def key():
+    return uuid4().hex
 
 
 @pytest.fixture

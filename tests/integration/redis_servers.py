@@ -15,11 +15,14 @@ from tests.integration.processes import free_port
 
 
 class LocalServer:
-    """A redis-server on a free port of this machine; `options` are lines of redis.conf."""
+    """A redis-server on a free port of this machine; `options` are further lines of redis.conf."""
 
-    def __init__(self, folder, *options, port=None, sentinel=False):
+    def __init__(self, folder, *options, port=None, password="", sentinel=False):
         self.folder = folder
         self.port = port or free_port()
+        self.password = password
+        if password:
+            options = (*options, f"requirepass {password}", f"masterauth {password}")
         self.options = [f"port {self.port}", "bind 127.0.0.1", f"dir {folder}", 'save ""', *options]
         self.arguments = ["--sentinel"] if sentinel else []
         self.process = None
@@ -37,15 +40,18 @@ class LocalServer:
         return self
 
     def client(self, **options):
-        return Redis(port=self.port, **options)
+        return Redis(port=self.port, password=self.password or None, decode_responses=True, **options)
 
     def kill(self):
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        self.process.kill()
+        self.process.wait()
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, *_):
         self.kill()

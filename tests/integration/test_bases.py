@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import subprocess
@@ -18,49 +17,9 @@ from celery.states import READY_STATES, SUCCESS
 
 from celery_runtime import publishing
 from tests.integration.conftest import until
-from tests.integration.processes import ROOT, Service
+from tests.integration.processes import ROOT
 
 TTL = 2  # seconds; of the locks in bases_app
-
-
-@pytest.fixture(scope="session")
-def bases(broker, environment, postgres, tmp_path_factory):
-    """The app of the bases in this process, with a worker of two children; nothing of it meets the other app's."""
-    container, url = postgres
-    name = f"bases_{broker}"
-    sql = ["psql", "-U", "app", "-c", f"CREATE DATABASE {name}"]
-    assert container.exec_run(sql, environment={"PGPASSWORD": "integration"}).exit_code == 0
-    folder = tmp_path_factory.mktemp("bases")
-    (folder / "queues.toml").write_text("[queues.bases]\nconcurrency = 2\n")
-    variables = environment | {
-        "REDIS_URL": f"{environment['REDIS_URL'].rpartition('/')[0]}/1",
-        "BASES_DATABASE_URL": f"{url.rpartition('/')[0]}/{name}",
-        "QUEUES_FILE": str(folder / "queues.toml"),
-        "CELERY_APP": "tests.integration.bases_app:app",
-    }
-    service = Service(variables, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in variables.items():
-            patch.setenv(key, value)
-        sys.modules.pop("tests.integration.bases_app", None)  # that of the other broker
-        bases_app = importlib.import_module("tests.integration.bases_app")
-        bases_app.metadata.create_all(bases_app.engine())
-        bases_app.service = service
-        bases_app.app.backend.on_task_call = lambda *_: None
-        service.start_worker("bases")
-        try:
-            service.wait(lambda: service.health("worker-bases", "ready"), "the worker to be ready")
-            yield bases_app
-        finally:
-            service.stop_all()
-            bases_app.app.backend.client.close()
-            bases_app.app.close()
-            bases_app.engine().dispose()
-
-
-@pytest.fixture
-def key():
-    return uuid4().hex
 
 
 def outcome(task, seconds=30):

@@ -121,7 +121,9 @@ def test_a_lost_connection_is_counted_and_its_tasks_are_redelivered(start, broke
     worker.wait(lambda: scrape(worker).get(("celery_slots_busy",)) == 1, "the task to start")
 
     container, _ = request.getfixturevalue("rabbitmq")
-    assert container.exec_run(["rabbitmqctl", "close_all_connections", "test"], user="rabbitmq").exit_code == 0
+    assert (
+        container.exec_run(["rabbitmqctl", "close_all_connections", "--global", "test"], user="rabbitmq").exit_code == 0
+    )
 
     worker.wait(lambda: scrape(worker)["celery_reconnects_total",] == 1, "the worker to come back")
     redelivered = ("celery_tasks_redelivered_total", "default", "anyapp.sleep")

@@ -52,5 +52,4 @@ def soak(trial):
     trial.remark(f"{first_memory:.1f} to {memory:.1f} MiB, {first_files} to {files} open files")
     trial.expect(memory <= first_memory * GROWTH, f"memory grew from {first_memory:.1f} to {memory:.1f} MiB")
     trial.expect(files <= first_files * GROWTH, f"open files grew from {first_files} to {files}")
-    trial.expect(worker.restarts == 0, f"the worker was restarted {worker.restarts} times")
     trial.judge(lost=0, doubled=0)

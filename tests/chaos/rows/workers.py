@@ -113,13 +113,13 @@ def container_out_of_memory(trial):
     trial.remark(f"{runs} runs of the hog, {worker.restarts} restarts of the container")
     trial.expect(runs <= 4, f"the hog ran {runs} times, at most 4")
     trial.expect(trial.broker.dead_letters(trial.queue) == 1, "the hog is not among the dead letters")
-    trial.judge(lost=0, doubled=0)
+    trial.judge(lost=0, doubled=0, restarts=None)
 
 
 @row(7, "a task kills its pool process")
 def pool_process_killed(trial):
     trial.serve(concurrency=2)
-    worker = trial.worker()
+    trial.worker()
     trial.publish("suicide", 1, prefix="suicide")
     neighbours = trial.publishing("sleep", 40, rate=10, seconds=0.05, prefix="neighbour")
     trial.published(neighbours)
@@ -128,7 +128,6 @@ def pool_process_killed(trial):
     trial.settle(60)
     runs = trial.account.starts[trial.id("suicide")]
     trial.expect(runs == 4, f"{runs} runs, not the first and three retries")
-    trial.expect(worker.restarts == 0, "the worker was restarted")
     trial.judge(lost=0, doubled=0, rerun=3 + trial.concurrency)  # a neighbour may sit in the same process's pipe
 
 
@@ -173,10 +172,9 @@ def longer_than_consumer_timeout(trial):
     trial.serve(time_limit=seconds + 60)
     trial.broker.limit_deliveries(limit * 1000)
     try:
-        worker = trial.worker()
+        trial.worker()
         trial.publish("sleep", 1, seconds=seconds)
         trial.settle(seconds + 120)
     finally:
         trial.broker.limit_deliveries(90_000_000)  # as the stack's configuration says
-    trial.expect(worker.restarts == 0, f"the worker was restarted {worker.restarts} times")
     trial.judge(lost=0, doubled=0, rerun=0)

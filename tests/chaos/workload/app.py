@@ -20,11 +20,14 @@ from redis import Redis
 RUN = os.environ["RUN"]
 
 
+def with_password(name):
+    password = quote(Path(os.environ[f"{name}_PASSWORD_FILE"]).read_text().strip())
+    return os.environ[f"{name}_URL"].replace("celery@", f"celery:{password}@")
+
+
 def stock(app):
     """Late acknowledgement and prefetch 1; a visibility timeout of an hour would let no row end within its time."""
-    password = quote(Path(os.environ["REDIS_PASSWORD_FILE"]).read_text().strip())
-    redis = os.environ["REDIS_URL"].replace("celery@", f"celery:{password}@")
-    rabbitmq = os.environ["RABBITMQ_URL"].replace("celery@", f"celery:{password}@")
+    redis, rabbitmq = with_password("REDIS"), with_password("RABBITMQ")
     on_redis = os.environ["BROKER"] == "redis"
     visibility = {"visibility_timeout": int(os.environ.get("VISIBILITY_TIMEOUT", "60"))}
     app.conf.update(

@@ -5,7 +5,7 @@ import pytest
 from celery_runtime import redis_transport
 from celery_runtime.queues import load_queues
 from celery_runtime.redis_transport.held import Held
-from celery_runtime.redis_transport.messages import MalformedError, Message, label
+from celery_runtime.redis_transport.messages import MalformedError, Message, parse
 from celery_runtime.redis_transport.scripts import deliveries
 from celery_runtime.settings import RuntimeSettings, load
 
@@ -39,17 +39,31 @@ def test_the_delivery_tag_tells_how_many_workers_died_with_the_message(tag, coun
 
 
 def test_a_redelivered_message_carries_the_header_of_a_quorum_queue():
-    payload = {"headers": {"id": "x"}, "properties": {}}
+    raw = b'{"headers": {"id": "x"}, "properties": {"delivery_info": {"redelivered": true}}}'
+    message = parse(raw, "tag~2")
 
-    assert label(payload, "tag~2")["headers"]["x-delivery-count"] == 2
-    assert payload["properties"]["delivery_tag"] == "tag~2"
-    assert "x-delivery-count" not in label({"headers": {}, "properties": {}}, "tag")["headers"]
+    assert message["headers"] == {"id": "x", "x-delivery-count": 2, "redelivered": True}
+    assert message["properties"]["delivery_tag"] == "tag~2"
+    assert parse(b'{"headers": {}, "properties": {}}', "tag")["headers"] == {}
 
 
-@pytest.mark.parametrize("payload", [None, 7, "text", [], {}, {"properties": None}, {"properties": []}])
-def test_what_is_no_message_is_told_apart(payload):
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"null",
+        b"7",
+        b'"text"',
+        b"[]",
+        b"{}",
+        b'{"properties": null}',
+        b'{"properties": [], "headers": {}}',
+        b"{",
+        b"\xff",
+    ],
+)
+def test_what_is_no_message_is_told_apart(raw):
     with pytest.raises(MalformedError):
-        label(payload, "tag")
+        parse(raw, "tag")
 
 
 @pytest.mark.parametrize("body_encoding", ["base64", "rot13"])

@@ -1,0 +1,56 @@
+"""Tasks that a worker has and has not begun: in the line before its pool, in the pool, or waiting for their time.
+
+Read in Celery 5.7.0: celery/worker/worker.py (`_process_task_sem`), celery/concurrency/asynpool.py (`outbound_buffer`)
+and thread.py (`ApplyResult`), celery/worker/consumer/consumer.py (`on_close`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.worker import state
+
+
+def keep_results(pool: Any) -> None:
+    """Let the futures of a pool of threads keep their results: a request refers to its result weakly only."""
+    if not hasattr(pool, "executor") or "on_apply" in vars(pool):
+        return
+    apply = pool.on_apply
+
+    def on_apply(*args: Any, **kwargs: Any) -> Any:
+        result = apply(*args, **kwargs)
+        result.f.kept = result
+        result.f.add_done_callback(lambda future: delattr(future, "kept"))
+        return result
+
+    pool.on_apply = on_apply
+
+
+def withdraw_all(consumer: Any) -> list[Any]:
+    """Take the tasks that have not begun out of their lines; returns their requests, whose messages can go back."""
+    waiting = state.reserved_requests - state.active_requests
+    withdrawn = [request for request in tuple(waiting) if _withdraw(consumer, request)]
+    for request in tuple(state.scheduled_requests):
+        consumer.timer.cancel(request._eta_timer_entry)  # noqa: SLF001
+        withdrawn.append(request)
+    for request in withdrawn:
+        state.task_ready(request)
+    return withdrawn
+
+
+def _withdraw(consumer: Any, request: Any) -> bool:
+    """Take a task out of the line before the pool, or out of the pool; returns whether it had not begun."""
+    line: Any = getattr(consumer.controller.semaphore, "_waiting", ())  # of prefork: until a child is free
+    for waiter in tuple(line):
+        if request in waiter[1]:
+            line.remove(waiter)
+            return True
+    result = request._apply_result and request._apply_result()  # noqa: SLF001
+    if hasattr(result, "f"):  # of a pool of threads: a future
+        return bool(result.f.cancel())
+    unwritten: Any = getattr(consumer.pool._pool, "outbound_buffer", ())  # noqa: SLF001 -- of prefork
+    if result is None or result not in unwritten:
+        return False
+    unwritten.remove(result)
+    result.discard()
+    return True
