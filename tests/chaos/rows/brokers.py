@@ -87,8 +87,8 @@ def half_open(trial):
     proxy, variables = trial.proxy()
     trial.worker(env=variables)
     trial.publish("sleep", 20, seconds=0.02, prefix="before")
-    trial.publish("sleep", trial.concurrency, seconds=4, prefix="during")
-    trial.until_started(20 + trial.concurrency)
+    trial.publish("sleep", 1, seconds=4, prefix="during")  # the other process waits for a message
+    trial.until_started(21)
     proxy.signal("SIGUSR1")
     silent = trial.now()
     trial.publish("sleep", 20, seconds=0.02, prefix="after")
