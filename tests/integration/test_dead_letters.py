@@ -240,6 +240,7 @@ def test_a_task_that_kills_its_worker_is_parked_when_it_has_killed_enough(shop, 
 
 
 def test_garbage_is_parked_and_goes_back_as_it_was(shop, post, worker, broker):
+    stop(shop)
     garbage = b"\xff garbage"
     if broker == "redis":  # the transport hands over what it cannot decode
         client = post.connection.default_channel.client

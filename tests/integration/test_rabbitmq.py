@@ -159,6 +159,7 @@ def test_the_broker_enforces_what_the_queue_says(post, rabbitmq, vhost):
 def test_the_user_needs_no_right_on_what_is_not_its_own(shop, post, rabbitmq, vhost):
     name = vhost.rpartition("/")[2]
     rights = configured_rights()
+    assert control(rabbitmq, "list_permissions", "--vhost", "celery").splitlines()[-1].split()[1:] == rights
     control(rabbitmq, "set_permissions", "--vhost", name, "celery", *rights)
     with (
         Connection(post.connection.as_uri(include_password=True)) as connection,

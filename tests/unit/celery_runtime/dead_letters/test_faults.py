@@ -45,6 +45,7 @@ def test_what_celery_can_run_is_left_alone(good):
         (sent(**{"x-delivery-count": 5}), "poison", "5 workers"),
         (message("[", task="shop.add", id="1"), "undecodable", "Expecting"),
         (message("x", content_type="text/plain", task="shop.add", id="1"), "content-type", "'text/plain'"),
+        (message(b"\xff"), "not-a-task", "0xff"),
         (message([1]), "not-a-task", "names no task"),
         (message({"id": "1"}), "not-a-task", "names no task"),
         (sent(task=None), "not-a-task", "names no task"),
