@@ -1,46 +1,16 @@
 """The tables. `app/migrations/` creates them; a test fails when the two differ."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    CheckConstraint,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-)
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from celery_runtime.outbox import outbox_table
+from celery_runtime.tables import Serial, UtcDateTime, now
+
 PROCESSING, READY, FAILED = "processing", "ready", "failed"
-
-
-def now() -> datetime:
-    """The present time in UTC."""
-    return datetime.now(UTC)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A time with its zone; SQLite keeps none, so that what it returns is marked as UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.astimezone(UTC) if value else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
 class Base(DeclarativeBase):
@@ -148,10 +118,13 @@ class FaultEvent(Base):
     __tablename__ = "fault_events"
     __table_args__ = (Index(None, "batch", "kind", "n"),)
 
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
     batch: Mapped[UUID]
     n: Mapped[int]
     kind: Mapped[str] = mapped_column(String(5))
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int]
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+outbox_table(Base.metadata)

@@ -7,8 +7,11 @@ that was away for a day doesn't run the same clean-up twenty times.
 from celery.schedules import crontab
 
 HOUR = 3600  # seconds
+RELAY = 10  # seconds
 
 BEAT_SCHEDULE = {
+    # Tasks whose process was killed between the commit and the publishing, or found the broker away.
+    "relay-outbox": {"task": "celery_runtime.outbox.relay", "schedule": RELAY, "options": {"expires": RELAY}},
     # Two rows per fault: a load test leaves a million of them.
     "remove-old-fault-batches": {
         "task": "app.tasks.cleanup.remove_old_fault_batches",

@@ -9,23 +9,26 @@ the first tick and ends on any error; here a tick takes it whenever it is missin
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 from celery.signals import beat_init
 from celery.utils.log import get_logger
 from redbeat import RedBeatScheduler
-from redbeat.schedulers import acquire_distributed_beat_lock
+from redbeat.schedulers import acquire_distributed_beat_lock, get_redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import LockError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from celery_runtime import metrics, notify
 from celery_runtime.health import Pulse, State, serve
-from celery_runtime.installation import publish_patiently
+from celery_runtime.publishing import publish_patiently
 from celery_runtime.settings import RuntimeSettings, load
 
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError)
 REDIS_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 4, "socket_keepalive": True}  # seconds
+STOP = 20  # seconds that a stop takes at most, when Redis does not answer
 RETRY = 2.0  # seconds between two tries to reach Redis
 
 log = get_logger(__name__)
@@ -43,7 +46,7 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
 
     def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
         publish_patiently(app)
-        app.conf.redbeat_redis_options = REDIS_OPTIONS
+        app.conf.redbeat_redis_options = REDIS_OPTIONS | (app.conf.get("redbeat_redis_options") or {})
         self.stored = False  # whether the schedule of this Beat's settings is in Redis
         super().__init__(app, *args, **kwargs)
 
@@ -55,12 +58,14 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
         try:
             self._take_over()
             wait = float(super().tick(*args, **kwargs))
+            entries = self._count_entries()
         except REDIS_AWAY as error:
             return self._lost(f"Redis is away: {error}")
         except LockError:
             self.lock, self.stored = None, False
             return self._lost("the lock ended before it was extended, and another Beat may hold it")
         pulse.move(State.READY)
+        self._show(time.time(), entries)
         return wait
 
     def maybe_due(self, entry: Any, **kwargs: Any) -> Any:
@@ -70,9 +75,14 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
 
     def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
         pulse.move(State.RECONNECTING)  # until the broker took it, however long it is away
-        return super().apply_async(entry, *args, **kwargs)
+        late = lateness(entry)
+        result = super().apply_async(entry, *args, **kwargs)
+        metrics.count("beat_sent")
+        metrics.gauge("beat_lateness_seconds", lambda: late)
+        return result
 
     def close(self) -> None:
+        pulse.move(State.DRAINING)
         try:
             super().close()
         except (*REDIS_AWAY, LockError) as error:
@@ -87,14 +97,31 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
             super().setup_schedule()
             self.stored = True
 
+    def _count_entries(self) -> int:
+        return int(get_redis(self.app).zcard(self.app.redbeat_conf.schedule_key))
+
+    def _show(self, now: float, entries: int) -> None:
+        metrics.gauge("beat_last_tick_timestamp_seconds", lambda: now)
+        metrics.gauge("beat_entries", lambda: entries)
+
     def _lost(self, reason: str) -> float:
         log.warning("beat: %s. Trying again in %s s", reason, RETRY)
         pulse.move(State.RECONNECTING)
         return RETRY
 
 
+def lateness(entry: Any) -> float:
+    """Seconds since `entry` became due; 0 for one that never ran."""
+    left = entry.schedule.remaining_estimate(entry.last_run_at) if entry.last_run_at else None
+    return max(-left.total_seconds(), 0.0) if left else 0.0
+
+
 def serve_health() -> None:
     """Answer before the first tick: a standby waits in its start-up until the lock is free, and that is alive."""
     settings = load(RuntimeSettings)
+    metrics.watch(pulse)
     if settings.health_port:
-        serve(pulse, settings.health_address, settings.health_port)
+        exposition = metrics.exposition if settings.has("metrics") else None
+        serve(pulse, settings.health_address, settings.health_port, exposition)
+    notify.tell(pulse, notify.BEAT, STOP)
+    notify.send("READY=1")  # a standby too: systemd would wait for its lock, and then give up

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0, 1 for an unhealthy process, 2 for a wrong setting."""
+    """Run one command; returns its exit code: 0, 1 for an unhealthy process or nothing found, 2 for a wrong setting."""
     arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     if run is _health:
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="celery-runtime", description="Run and check the processes of a Celery app.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    from celery_runtime.dead_letters.arguments import add_parser
 
     worker = commands.add_parser("worker", help="serve one queue of queues.toml")
     worker.add_argument("queue", metavar="QUEUE")
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("flower", help="serve Flower behind a login").set_defaults(run=_flower)
     commands.add_parser("check-config", help="check variables, secrets and queues.toml").set_defaults(run=_check)
 
+    add_parser(commands, _dead_letters)
     health = commands.add_parser("health", help="ask the process on this host; exit code 0 or 1")
     health.add_argument("what", metavar="live|ready|URL")
     health.set_defaults(run=_health)
@@ -101,10 +103,11 @@ def _beat(arguments: argparse.Namespace) -> int:
     settings = load(RuntimeSettings)
     app = load_app(settings.celery_app)
     from celery_runtime.beat import serve_health
+    from celery_runtime.sentinel import redbeat_options
 
     serve_health()
     # Set here and not by install(): a worker would show it, password included, to everybody who may inspect it.
-    app.conf.redbeat_redis_url = settings.redis
+    app.conf.update(redbeat_options(settings))
     # No --schedule and no pid file: the schedule is in Redis, and the lock there tells who is the one Beat.
     return _run(app, ["beat", f"--loglevel={settings.log_level}", "--pidfile="])
 
@@ -133,6 +136,15 @@ def _check(arguments: argparse.Namespace) -> int:
     load_app(settings.celery_app)
     print(f"{settings.celery_app} on {settings.broker}, queues {', '.join(queues)}: settings and secrets are complete.")
     return 0
+
+
+def _dead_letters(arguments: argparse.Namespace) -> int:
+    from celery_runtime.dead_letters.command import run
+    from celery_runtime.queues import load_queues
+    from celery_runtime.settings import RuntimeSettings, load
+
+    settings = load(RuntimeSettings)
+    return run(load_app(settings.celery_app), list(load_queues(settings.queues_file)), arguments)
 
 
 def _health(arguments: argparse.Namespace) -> int:

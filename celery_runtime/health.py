@@ -16,6 +16,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,11 +24,16 @@ from typing import Any
 from celery import Celery, bootsteps
 from celery.events.dispatcher import EventDispatcher
 from celery.signals import task_postrun, task_prerun
+from kombu.common import ignore_errors
 
+from celery_runtime import metrics
 from celery_runtime.settings import ConfigError
 
 TICK = 5  # seconds between two signs of life from the loop
 STUCK_AFTER = 60  # seconds without a sign of life; a dozen missed ticks
+
+
+Exposition = Callable[[], tuple[bytes, str]]
 
 
 class State(StrEnum):
@@ -43,14 +49,17 @@ class Pulse:
     def __init__(self) -> None:
         self.state = State.STARTING
         self.busy = False  # the loop itself runs a task, and cannot tick meanwhile
+        self.on_change: list[Callable[[State], None]] = []
         self._last = time.monotonic()
 
     def tick(self) -> None:
         self._last = time.monotonic()
 
     def move(self, state: State) -> None:
-        self.state = state
+        changed, self.state = self.state is not state, state
         self.tick()
+        for tell in self.on_change if changed else ():
+            tell(state)
 
     @property
     def age(self) -> float:
@@ -67,18 +76,26 @@ class Pulse:
         return self.state is State.READY and (self.busy or self.age < STUCK_AFTER)
 
 
-def serve(pulse: Pulse, address: str, port: int) -> ThreadingHTTPServer:
-    """Answer /livez and /readyz from a daemon thread; raises ConfigError when the port is taken."""
+def serve(pulse: Pulse, address: str, port: int, exposition: Exposition | None = None) -> ThreadingHTTPServer:
+    """Answer /livez, /readyz and /metrics from a daemon thread; raises ConfigError when the port is taken.
+
+    exposition: returns the body and the content type of /metrics; without it there is no such path.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answers = {"/livez": pulse.alive, "/readyz": pulse.ready}
-            if self.path not in answers:
+            if self.path == "/metrics" and exposition:
+                self._answer(200, *exposition())
+            elif self.path in answers:
+                body = json.dumps({"state": pulse.state, "last_tick_seconds": round(pulse.age, 1)}).encode()
+                self._answer(200 if answers[self.path] else 503, body, "application/json")
+            else:
                 self.send_error(404)
-                return
-            body = json.dumps({"state": pulse.state, "last_tick_seconds": round(pulse.age, 1)}).encode()
-            self.send_response(200 if answers[self.path] else 503)
-            self.send_header("Content-Type", "application/json")
+
+        def _answer(self, status: int, body: bytes, content_type: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -114,7 +131,8 @@ class Dispatcher(EventDispatcher):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.buffer_while_offline = False
+        # A producer's event is no reason to report that its task, which was sent before, was not.
+        self.buffer_while_offline = not self._in_loop
 
     def enable(self) -> None:
         if self._in_loop and hasattr(self.connection.connection, "confirm_publish"):
@@ -130,7 +148,7 @@ class Dispatcher(EventDispatcher):  # type: ignore[misc]
         return self.connection is not None and self.channel is None
 
 
-def install_steps(app: Celery, pulse: Pulse, address: str, port: int) -> None:
+def install_steps(app: Celery, pulse: Pulse, address: str, port: int, exposition: Exposition | None = None) -> None:
     """Let the workers of `app` keep `pulse` and answer for it on `port`; port 0 leaves the server out."""
 
     class Server(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -141,7 +159,7 @@ def install_steps(app: Celery, pulse: Pulse, address: str, port: int) -> None:
 
         def start(self, worker: Any) -> None:
             if port:
-                self.http = serve(pulse, address, port)
+                self.http = serve(pulse, address, port, exposition)
             worker.timer.call_repeatedly(TICK, pulse.tick)
             if worker.pool_cls.__module__.endswith("solo"):
                 _tick_around_tasks(pulse)
@@ -152,6 +170,12 @@ def install_steps(app: Celery, pulse: Pulse, address: str, port: int) -> None:
         def terminate(self, worker: Any) -> None:
             pulse.move(State.DRAINING)
 
+    app.events.dispatcher_cls = Dispatcher
+    app.steps["worker"].add(Server)
+    app.steps["consumer"].add(_consuming(pulse))
+
+
+def _consuming(pulse: Pulse) -> type:
     class Consuming(bootsteps.StartStopStep):  # type: ignore[misc]
         """Marks the time between a connection that is ready to consume and its end."""
 
@@ -163,6 +187,8 @@ def install_steps(app: Celery, pulse: Pulse, address: str, port: int) -> None:
             _tell_of_losses(consumer, pulse)
 
         def start(self, consumer: Any) -> None:
+            if pulse.state is State.RECONNECTING:
+                metrics.count("reconnects")
             pulse.move(State.READY)
 
         def stop(self, consumer: Any) -> None:
@@ -170,9 +196,7 @@ def install_steps(app: Celery, pulse: Pulse, address: str, port: int) -> None:
             if stopping or consumer.blueprint.state in (bootsteps.CLOSE, bootsteps.TERMINATE):
                 pulse.move(State.DRAINING)
 
-    app.events.dispatcher_cls = Dispatcher
-    app.steps["worker"].add(Server)
-    app.steps["consumer"].add(Consuming)
+    return Consuming
 
 
 def _tell_of_losses(consumer: Any, pulse: Pulse) -> None:
@@ -183,6 +207,8 @@ def _tell_of_losses(consumer: Any, pulse: Pulse) -> None:
         pulse.move(State.RECONNECTING)
         if consumer.event_dispatcher:  # none yet when the connection is lost early
             consumer.event_dispatcher.disable()  # or it would try to send that this worker is offline
+            # Closed politely, its own connection to RabbitMQ would wait without end for a silent broker's answer.
+            ignore_errors(consumer, consumer.event_dispatcher.connection.collect)
         clean_up(error)
 
     consumer.on_connection_error_after_connected = lose

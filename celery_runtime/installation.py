@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import Celery
-from celery.signals import worker_init
+from celery import Celery, Task
 
-from celery_runtime import rabbitmq, redis_transport
+from celery_runtime import publishing, rabbitmq, redis_transport
 from celery_runtime.queues import Queue, load_queues
+from celery_runtime.sentinel import transport_options
 from celery_runtime.settings import RuntimeSettings, load
+from celery_runtime.tasks import RETRY_DELAY, signals
+from celery_runtime.tasks.size import limit_arguments
 
-# A web request that cannot publish gets its error after about 5 s; workers and Beat keep trying.
-BOUNDED_PUBLISH = {"max_retries": 5, "interval_start": 0, "interval_step": 0.5, "interval_max": 2}
-PATIENT_PUBLISH = {"max_retries": None, "interval_start": 0, "interval_step": 0.5, "interval_max": 2}
 RESULT_EXPIRES = 86_400  # seconds
-RETRY_DELAY = 5  # seconds; Celery's 180 would keep the task of a killed pool child waiting for three minutes
 
 
 def install_on(app: Celery) -> Celery:
@@ -31,23 +29,25 @@ def install_on(app: Celery) -> Celery:
     broker = redis_transport if settings.broker == "redis" else rabbitmq
     app.conf.update(_common(settings, list(queues)))
     app.conf.update(broker.configuration(settings, queues))
-    app.Task.default_retry_delay = RETRY_DELAY
+    Task.default_retry_delay = RETRY_DELAY  # of Celery's own class: a base class of the app's need not be app.Task's
+    if settings.has("results"):
+        from celery_runtime import results
+
+        results.install(app)
     _install_steps(app, settings, queues)
     if settings.has("publishing"):
-        worker_init.connect(lambda **_: publish_patiently(app), weak=False)
+        publishing.install(app, callbacks=settings.has("results"))
+        limit_arguments(app, settings.max_arguments_kib)
+    signals.connect()
     app.celery_runtime_installed = True
     return app
-
-
-def publish_patiently(app: Celery) -> None:
-    """Let this process wait for the broker when it publishes: a task or a Beat entry has nobody to report to."""
-    app.conf.task_publish_retry_policy = PATIENT_PUBLISH
 
 
 def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url,
         "result_backend": settings.redis,
+        "result_backend_transport_options": transport_options(settings),
         "timezone": "UTC",
         # JSON only: a pickle from the broker could run anything.
         "accept_content": ["json"],
@@ -60,8 +60,6 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_retry_on_worker_lost": True,  # a task that kills its pool child is tried max_retries times, not for ever
-        "task_track_started": True,
-        "task_publish_retry_policy": BOUNDED_PUBLISH,
         # Nothing waits behind a long task that another worker could start.
         "worker_prefetch_multiplier": 1,
         "worker_eta_task_limit": 1000,
@@ -83,13 +81,21 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
 
 
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
-    from celery_runtime import drain, health, lease
+    from celery_runtime import dead_letters, drain, health, metrics, notify, task_metrics
 
     pulse = health.Pulse()
+    if settings.has("metrics"):
+        task_metrics.install(app)
+        metrics.watch(pulse)
     if settings.has("health"):
-        health.install_steps(app, pulse, settings.health_address, settings.health_port)
-    if settings.broker == "redis" and settings.has("claim"):
-        timeout = redis_transport.visibility_timeout(settings, queues)
-        lease.install_step(app, timeout, renew=redis_transport.leased(settings))
+        notify.install(app, pulse, queues)
+        exposition = metrics.exposition if settings.has("metrics") else None
+        health.install_steps(app, pulse, settings.health_address, settings.health_port, exposition)
+    if settings.broker == "redis":
+        redis_transport.install(app, settings, queues)
+    else:
+        rabbitmq.install(app)
+    if settings.has("dead-letters"):
+        dead_letters.install(app, settings)
     if settings.has("drain"):
         drain.install_step(app, pulse, queues)

@@ -22,6 +22,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from redis.exceptions import RedisError
 
+from celery_runtime import metrics
 from celery_runtime.redis_transport.held import Held
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.redis_transport.transport import use_claims
@@ -56,11 +57,14 @@ class Lease:
         """Renew once; what is gone is not held any more. Raises RedisError or OSError when Redis does not answer."""
         if self.steps is None:
             return
-        for _, tag in self.steps.renew(self.held.by_queue()):
+        lost = self.steps.renew(self.held.by_queue())
+        metrics.count("lease_renewals")
+        for _, tag in lost:
             message = self.held.messages.get(tag)
             if self.held.drop(tag) is not None:  # and not just acknowledged
                 task = message.headers.get("id", tag) if message else tag
                 log.warning("lease: %s is not ours any more and runs again elsewhere: not acknowledged", task)
+                metrics.count("lease_lost")
                 self._lost.append(tag)
 
     def take_lost(self) -> set[str]:
@@ -115,6 +119,9 @@ def _keep_running_tasks(consumer: Any, held: Held) -> None:
     """When the connection breaks, keep the messages of running tasks and hand back all others on the next one."""
     warnings.filterwarnings("ignore", r"\s*In Celery 5.1 we introduced", CPendingDeprecationWarning)  # of doing so
     clean_up = consumer.on_connection_error_after_connected
+
+    # What runs is neither cancelled nor delivered again, which Celery cannot know.
+    warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced an optional breaking change")
 
     def lose(error: Exception) -> None:
         if held.outlives and consumer.task_consumer:

@@ -74,16 +74,19 @@ class RuntimeSettings(EnvSettings):
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
         pattern=r"^(rediss?|sentinel|redis\+socket)://",
-        examples=["redis://celery@redis:6379/0"],
+        examples=["redis://celery@redis:6379/0", "sentinel://celery@a:26379/0;sentinel://celery@b:26379/0"],
     )
     redis_password: SecretStr | None = None
+    redis_master: str = Field("mymaster", pattern=r"^[A-Za-z0-9._-]+$", examples=["mymaster"])
+    sentinel_password: SecretStr | None = None
     visibility_timeout: int = Field(60, ge=5, le=43_200, examples=[60])  # seconds; four renewals must fit in
     rabbitmq_url: str = Field(
         "amqp://celery@127.0.0.1:5672/celery",
         pattern=r"^amqps?://",
-        examples=["amqp://celery@rabbitmq:5672/celery"],
+        examples=["amqp://celery@rabbitmq:5672/celery", "amqp://celery@a:5672/v;amqp://celery@b:5672/v"],
     )
     rabbitmq_password: SecretStr | None = None
+    delivery_limit: int = Field(5, ge=1, le=100, examples=[5])
     node_name: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,60}$", examples=["media-2"])
     flower_user: str = Field("admin", pattern=r"^[^:]+$", examples=["admin"])
     flower_password: SecretStr | None = None
@@ -91,19 +94,23 @@ class RuntimeSettings(EnvSettings):
     flower_port: int = Field(5555, ge=1, le=65535, examples=[5555])
     health_port: int = Field(9808, ge=0, le=65535, examples=[9808])
     health_address: str = Field("127.0.0.1", examples=["127.0.0.1"])
+    publish_timeout: float = Field(10, gt=0, le=3600, examples=[10])  # seconds
+    max_arguments_kib: int = Field(64, ge=1, le=65_536, examples=[64])
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", examples=["INFO"])
 
     @field_validator("redis_url", "rabbitmq_url")
     @classmethod
-    def _is_complete(cls, url: str) -> str:
-        parts = urlsplit(url)
-        database = parts.path.strip("/")
-        if parts.scheme.startswith("redis") and parts.scheme != "redis+socket" and not (database or "0").isdigit():
-            raise ValueError(f"its database {database!r} is not a number")
-        if not parts.hostname and "socket" not in parts.scheme:
-            raise ValueError("it names no host")
-        _ = parts.port  # raises ValueError for a port that is none
-        return url
+    def _are_complete(cls, urls: str) -> str:
+        for url in urls.split(";"):
+            try:
+                _check_url(url)
+            except ValueError as error:
+                raise ValueError(f"{url!r}: {error}" if ";" in urls else str(error)) from None
+        if len({urlsplit(url).scheme for url in urls.split(";")}) > 1:
+            raise ValueError("its parts name different kinds of servers")
+        if ";" in urls and urls.startswith("redis"):
+            raise ValueError("several servers of Redis are found through Sentinel: sentinel://...")
+        return urls
 
     @field_validator("runtime_off")
     @classmethod
@@ -153,6 +160,16 @@ def _explain(fault: Any, fields: dict[str, FieldInfo]) -> str:
     return f"{name.upper()} = {shown} is not valid: {reason}.{remedy}"
 
 
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    if parts.scheme in {"redis", "rediss", "sentinel"} and not (database or "0").isdigit():
+        raise ValueError(f"its database {database!r} is not a number")
+    if not parts.hostname and "socket" not in parts.scheme:
+        raise ValueError("it names no host")
+    _ = parts.port  # raises ValueError for a port that is none
+
+
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
@@ -174,7 +191,7 @@ def _read_secret(name: str, path: str) -> str:
 def _refuse_plain_secret(name: str, value: str, field: FieldInfo) -> None:
     is_secret = "SecretStr" in str(field.annotation)
     try:
-        has_password = "://" in value and urlsplit(value).password is not None
+        has_password = "://" in value and any(urlsplit(url).password is not None for url in value.split(";"))
     except ValueError:
         has_password = False
     if is_secret or has_password:
@@ -186,10 +203,15 @@ def _refuse_plain_secret(name: str, value: str, field: FieldInfo) -> None:
         )
 
 
-def _with_password(url: str, password: SecretStr | None) -> str:
+def _with_password(urls: str, password: SecretStr | None) -> str:
+    """Put the password into each URL of a list that is separated by semicolons, the nodes of one cluster."""
     if password is None:
-        return url
+        return urls
+    secret = quote(password.get_secret_value(), safe="")
+    return ";".join(_with_secret(url, secret) for url in urls.split(";"))
+
+
+def _with_secret(url: str, secret: str) -> str:
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
-    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"
-    return urlunsplit(parts._replace(netloc=netloc))
+    return urlunsplit(parts._replace(netloc=f"{user}:{secret}@{host}"))

@@ -19,6 +19,7 @@ from celery_runtime.settings import ConfigError
 ROOT = Path(__file__).resolve().parent.parent
 RENDERED = {
     "compose-workers.yaml.j2": "deploy/compose/workers.yaml",
+    "prometheus-workers.yaml.j2": "deploy/prometheus/scrape/workers.yaml",
 }
 NEW_QUEUE = "[queues.{name}]\nconcurrency = 2\ntime_limit = 60\n"
 

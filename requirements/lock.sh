@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the pinned requirements anew: for the image, for a developer, for builds, for the exporter, for `make dev`.
+# Writes the pinned requirements anew: for the image, for a developer, for builds, for the exporter, for `make dev`, for `make conformance`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,3 +21,8 @@ source=(requirements/exporter.in)
 lock exporter
 source=(requirements/redis.in --no-deps)
 lock redis
+# kombu's and Celery's own tests: with the versions that are tested here, from the same release.
+source=(requirements/conformance.in --constraint requirements/test.txt)
+lock conformance
+source=(requirements/sources.in --no-deps --constraint requirements/test.txt)
+lock sources

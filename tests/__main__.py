@@ -36,6 +36,7 @@ TIERS = (
     Tier("dev", "the app as local processes, without Docker"),
     Tier("integration", "tasks on real Redis, RabbitMQ and PostgreSQL", (DOCKER, IMAGES)),
     Tier("stack", "the Compose stack, up and down, on both brokers", (DOCKER, IMAGES)),
+    Tier("chaos", "faults under load, counted in a ledger, on both brokers", (DOCKER, IMAGES)),
 )
 
 

@@ -10,8 +10,10 @@ from sqlalchemy import select, tuple_
 
 from app.api.errors import not_found
 from app.api.fields import Request, Text
+from app.celery import app
 from app.db import transaction
 from app.models import Post, User
+from app.outbox import outbox
 
 router = APIRouter(prefix="/posts", tags=["posts"])
 
@@ -44,6 +46,8 @@ def create_post(new: NewPost) -> PostAnswer:
         if session.get(User, new.user_id) is None:
             raise not_found("user", new.user_id, "Create one with POST /users, and send its id as user_id.")
         session.add(post)
+        session.flush()
+        outbox.send(session, app.signature("app.tasks.posts.announce_post", args=[str(post.id)]))
     return PostAnswer.model_validate(post)
 
 

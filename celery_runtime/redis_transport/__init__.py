@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery import Celery
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
 from celery_runtime.queues import Queue
+from celery_runtime.sentinel import transport_options
 from celery_runtime.settings import RuntimeSettings
 
 BARE_VISIBILITY_TIMEOUT = 3600  # seconds, kombu's default: without a lease it must exceed the longest task
@@ -21,8 +23,9 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
     timeout = visibility_timeout(settings, queues)
     transport = {
         "visibility_timeout": timeout,
-        # Without time-outs a worker was still waiting on a silent connection after 200 s.
-        "socket_timeout": 10,
+        # Without time-outs a worker was still waiting on a silent connection after 200 s. Half a minute must be enough
+        # for the check of a silent connection (twice its interval), a sweep that runs into it, and a new handshake.
+        "socket_timeout": 5,
         "socket_connect_timeout": 4,
         "socket_keepalive": True,
         "health_check_interval": 5,
@@ -30,17 +33,25 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "max_connections": 200,  # one for each list that is waited on; kombu's 10 are two queues with priorities
+        **transport_options(settings),
     }
     return {
         "task_queues": [KombuQueue(name, Exchange(name, type="direct"), routing_key=name) for name in queues],
         "broker_transport_options": transport,
-        "result_backend_transport_options": {"visibility_timeout": timeout},
         # The claim takes no more than the pool has room for; kombu's BRPOP must be held back.
         "worker_disable_prefetch": not settings.has("claim"),
         # What runs keeps its message while the connection is made again.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_enable_prefetch_count_reduction": not settings.has("claim"),
     }
+
+
+def install(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
+    """Let the workers of `app` claim their messages and renew them."""
+    if settings.has("claim"):
+        from celery_runtime import lease
+
+        lease.install_step(app, visibility_timeout(settings, queues), renew=leased(settings))
 
 
 def visibility_timeout(settings: RuntimeSettings, queues: dict[str, Queue]) -> int:

@@ -49,6 +49,11 @@ class Channel(stock.Channel):  # type: ignore[misc]
         self.steps.hand_back(list(held.returns))
         held.returns.clear()
 
+    def holding(self, tag: str) -> tuple[str, str]:
+        """The keys of the hash and of the index in which Redis holds a message for this worker."""
+        index, unacked = self.steps.holding(self.held.queue_of(tag) or "")
+        return unacked, index
+
     @property
     def quiet(self) -> bool:
         """Whether nothing is under way: no claim, no waiting, no acknowledgement."""

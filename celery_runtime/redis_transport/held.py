@@ -35,6 +35,9 @@ class Held:
         self.messages.pop(tag, None)
         return self._queues.pop(tag, None)
 
+    def queue_of(self, tag: str) -> str | None:
+        return self._queues.get(tag)
+
     def settle(self, tag: str) -> bool:
         """Note an acknowledgement that is to be sent; returns whether the message was held."""
         queue = self.drop(tag)

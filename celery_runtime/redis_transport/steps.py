@@ -55,7 +55,7 @@ class Steps:
         values: list[Any] = [room]
         for queue in queues:
             lists = self.lists(queue) if queue in names else []
-            all_keys += [*self._holding(queue), self.claiming(queue), *lists]
+            all_keys += [*self.holding(queue), self.claiming(queue), *lists]
             tags = settled.get(queue, [])
             values += [json.dumps(queue), len(lists), "0" if queue in unrecorded else "1", len(tags), *tags]
         return ClaimArguments(queues, all_keys, values)
@@ -77,7 +77,7 @@ class Steps:
         return sum(
             self._run(
                 HAND_BACK,
-                [*self._holding(queue), self._key(queue)],
+                [*self.holding(queue), self._key(queue)],
                 [push, *self._priorities, json.dumps(queue), *tags[::order]],
             )
             for queue, tags in group(held).items()
@@ -96,7 +96,7 @@ class Steps:
     def sweep(self, queue: str, age: float) -> int:
         """Put back what nobody renewed for `age` seconds; returns how many."""
         values = [age, SWEPT_AT_ONCE, *self._priorities, json.dumps(queue)]
-        return int(self._run(SWEEP, [*self._holding(queue), self._key(queue)], values))
+        return int(self._run(SWEEP, [*self.holding(queue), self._key(queue)], values))
 
     def sweep_stock(self, queue: str, age: float) -> int:
         """The same with what a plain kombu worker took from `queue` and never acknowledged."""
@@ -109,7 +109,7 @@ class Steps:
         return [
             (queue, bytes_to_str(tag))
             for queue, tags in held.items()
-            for tag in self._run(RENEW, list(self._holding(queue)), tags)
+            for tag in self._run(RENEW, list(self.holding(queue)), tags)
         ]
 
     def server(self) -> tuple[tuple[int, ...], str]:
@@ -135,7 +135,8 @@ class Steps:
     def _priorities(self) -> list[str]:
         return [self.channel.sep, ",".join(map(str, self.channel.priority_steps))]
 
-    def _holding(self, queue: str) -> tuple[str, str]:
+    def holding(self, queue: str) -> tuple[str, str]:
+        """The keys of the index and of the hash of claimed messages."""
         return self._key(keys.unacked_index(queue)), self._key(keys.unacked(queue))
 
     def _key(self, name: str) -> str:

@@ -49,9 +49,12 @@ write() { # FILE FUNCTION
 
 password() { tr -d '\n' <"$SECRETS_DIR/$1_password"; }
 
-# Redis: everything that tasks need, nothing that administers the server; without a password only the health check.
+# Redis: everything that tasks need, nothing that administers the server. `default`, as whom nobody can log in, needs
+# its rights because Redis reads its append-only file in that name: without them it leaves out every transaction and
+# every script with two writes, and says so in its log only. The health check has a user who may do nothing but PING.
 redis_users() {
-  echo "user default on nopass resetkeys resetchannels -@all +ping"
+  echo "user default off resetpass ~* &* +@all"
+  echo "user health on nopass resetkeys resetchannels -@all +ping"
   echo "user celery on >$(password redis) ~* &* +@all -@admin -@dangerous +info"
 }
 

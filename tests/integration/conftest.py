@@ -9,11 +9,13 @@ import os
 
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image is not to be had everywhere; see `containers`
 
-import json
+import importlib
 import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import docker
 import psutil
@@ -21,6 +23,7 @@ import pytest
 from redis import Redis
 from testcontainers.core.container import DockerContainer
 
+from tests.images import image_names
 from tests.integration.processes import Service
 from tests.integration.redis_peers import Peer
 from tests.integration.redis_servers import answers
@@ -28,16 +31,12 @@ from tests.integration.redis_servers import answers
 ROOT = Path(__file__).parents[2]
 LABEL = "celery-blueprint.integration"
 PASSWORD = "integration"
-REDIS_USERS = f"user default off\nuser celery on >{PASSWORD} ~* &* +@all -@admin -@dangerous +info\n"
 
 
 @pytest.fixture(scope="session")
 def images():
     """The name of each third-party image, by service: whatever `make up` uses on this machine."""
-    source = subprocess.run([ROOT / "tests/images.sh"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    script = f"BROKER=rabbitmq && . deploy/compose/stack.sh && compose {source} config --format json"
-    config = subprocess.run(["bash", "-euc", script], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {name: service["image"] for name, service in json.loads(config)["services"].items()}
+    return image_names()
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +78,12 @@ def _remove_leftovers():
 @pytest.fixture(scope="session")
 def secrets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("secrets")
+    for name in ("postgres", "redis", "rabbitmq", "flower", "grafana"):
+        (folder / f"{name}_password").write_text(PASSWORD)
+    environment = os.environ | {"SECRETS_DIR": str(folder)}
+    subprocess.run([ROOT / "deploy/compose/secrets.sh"], env=environment, check=True, stderr=subprocess.DEVNULL)
     (folder / "password").write_text(PASSWORD)
-    (folder / "redis_users").write_text(REDIS_USERS)
-    (folder / "rabbitmq.conf").write_text(f"default_pass = {PASSWORD}\n")
-    for file in folder.iterdir():
-        file.chmod(0o644)  # the servers read as users of their own
+    (folder / "password").chmod(0o644)  # the servers read as users of their own
     return folder
 
 
@@ -100,10 +100,10 @@ def redis(images, containers, secrets):
 
 
 @pytest.fixture(scope="session")
-def own_redis(images, containers, tmp_path_factory):
+def own_redis(images, containers, secrets, tmp_path_factory):
     """A Redis that tests may fill, cut off and flush: its port, and a client that may do everything there."""
     users = tmp_path_factory.mktemp("users") / "redis_users"
-    users.write_text(f"{REDIS_USERS}user admin on >{PASSWORD} ~* &* +@all\n")
+    users.write_text(f"{(secrets / 'redis_users').read_text()}user admin on >{PASSWORD} ~* &* +@all\n")
     users.chmod(0o644)
     config = ROOT / "deploy/compose/config/redis.conf"
     files = [(config, "/etc/redis/redis.conf"), (users, "/run/secrets/redis_users")]
@@ -138,7 +138,7 @@ def rabbitmq(images, containers, secrets):
     files = [
         (config / "rabbitmq.conf", "/etc/rabbitmq/rabbitmq.conf"),
         (config / "rabbitmq-plugins", "/etc/rabbitmq/enabled_plugins"),
-        (secrets / "rabbitmq.conf", "/etc/rabbitmq/conf.d/20-password.conf"),
+        (secrets / "rabbitmq_conf", "/etc/rabbitmq/conf.d/20-password.conf"),
     ]
     container, port = containers(images["rabbitmq"], 5672, files=files, user="rabbitmq")
     until(lambda: container.exec_run(["rabbitmq-diagnostics", "-q", "check_port_connectivity"]).exit_code == 0, 60)
@@ -189,6 +189,46 @@ def service(environment, tmp_path_factory):
         yield service
     finally:
         service.stop_all()
+
+
+@pytest.fixture(scope="session")
+def bases(broker, environment, postgres, tmp_path_factory):
+    """The app of the bases in this process, with a worker of two children; nothing of it meets the other app's."""
+    container, url = postgres
+    name = f"bases_{broker}"
+    sql = ["psql", "-U", "app", "-c", f"CREATE DATABASE {name}"]
+    assert container.exec_run(sql, environment={"PGPASSWORD": "integration"}).exit_code == 0
+    folder = tmp_path_factory.mktemp("bases")
+    (folder / "queues.toml").write_text("[queues.bases]\nconcurrency = 2\n")
+    variables = environment | {
+        "REDIS_URL": f"{environment['REDIS_URL'].rpartition('/')[0]}/1",
+        "BASES_DATABASE_URL": f"{url.rpartition('/')[0]}/{name}",
+        "QUEUES_FILE": str(folder / "queues.toml"),
+        "CELERY_APP": "tests.integration.bases_app:app",
+    }
+    service = Service(variables, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in variables.items():
+            patch.setenv(key, value)
+        sys.modules.pop("tests.integration.bases_app", None)  # that of the other broker
+        bases_app = importlib.import_module("tests.integration.bases_app")
+        bases_app.metadata.create_all(bases_app.engine())
+        bases_app.service = service
+        bases_app.app.backend.on_task_call = lambda *_: None
+        service.start_worker("bases")
+        try:
+            service.wait(lambda: service.health("worker-bases", "ready"), "the worker to be ready")
+            yield bases_app
+        finally:
+            service.stop_all()
+            bases_app.app.backend.client.close()
+            bases_app.app.close()
+            bases_app.engine().dispose()
+
+
+@pytest.fixture
+def key():
+    return uuid4().hex
 
 
 @pytest.fixture

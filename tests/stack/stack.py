@@ -108,6 +108,12 @@ class Stack:
         answer = httpx.get(f"{self.url('MAIL_PORT')}/api/messages", params={"to": to}, trust_env=False)
         return answer.raise_for_status().json()
 
+    def query(self, promql: str) -> list[dict[str, Any]]:
+        """The series that Prometheus finds now."""
+        url = self.url("PROMETHEUS_PORT") + "/api/v1/query"
+        answer = httpx.get(url, params={"query": promql}, trust_env=False).raise_for_status()
+        return answer.json()["data"]["result"]
+
     def rows(self, query: str) -> str:
         """What the database answers, without headings."""
         command = ("exec", "-T", "postgres", "psql", "-U", "app", "-d", "app", "-At", "-c", query)

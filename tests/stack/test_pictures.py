@@ -53,6 +53,22 @@ def test_progress_is_seen_and_never_steps_back(stack):
             assert before["progress"]["done"] <= after["progress"]["done"] <= after["progress"]["total"]
 
 
+def test_prometheus_sees_the_tasks_of_every_queue_and_a_beat_that_ticks(stack):
+    def value(query):
+        answer = stack.query(query)
+        return float(answer[0]["value"][1]) if answer else 0.0
+
+    def media_tasks():
+        return value('sum(celery_tasks_ended_total{service="worker-media", outcome="succeeded"})')
+
+    before = media_tasks()
+    stack.follow(stack.upload(PHOTO).json()["task"])
+
+    wait_for("the tasks to be counted", lambda: media_tasks() > before)
+    assert value("count(celery_state{job='worker', state='ready'} == 1)") >= 4
+    assert value("time() - celery_beat_last_tick_timestamp_seconds") < 60
+
+
 def test_a_picture_of_nobody_is_told_to_everybody(stack):
     accepted = stack.upload(PHOTO).json()
     wait_for("the mail", lambda: any(accepted["image"] in m["text"] for m in stack.mails("everybody@example.com")))

@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from app import db, migrate, storage
 from app.celery import app as celery
 from app.models import Blob, Image
+from app.outbox import outbox
 from app.progress import original_key
 from app.settings import settings
 
@@ -85,7 +86,9 @@ def database(environment, migrated, tmp_path):
 
 
 @pytest.fixture
-def client(database):
+def client(database, monkeypatch):
+    # Its thread would outlive the test, and run tasks eagerly while it holds SQLite's only write lock.
+    monkeypatch.setattr(outbox.relay, "nudge", lambda _session: None)
     from app.api.main import create
 
     with TestClient(create(), raise_server_exceptions=False) as api:

@@ -12,6 +12,7 @@ from app.celery import app
         ("app.tasks.media.thumbnail", "media"),
         ("app.tasks.email.notify", "email"),
         ("app.tasks.ai.anything", "ai"),
+        ("app.tasks.posts.announce_post", "email"),
         ("app.tasks.faults.count", "default"),
         ("app.tasks.cleanup.remove_dead_images", "default"),
     ],
@@ -26,7 +27,8 @@ def test_a_task_may_be_sent_elsewhere_for_once():
 
 def test_every_module_of_tasks_is_loaded():
     modules = {name.rpartition(".")[0] for name in app.tasks if name.startswith("app.")}
-    assert modules == {"app.tasks.media", "app.tasks.email", "app.tasks.faults", "app.tasks.cleanup"}
+    assert modules == {f"app.tasks.{name}" for name in ("media", "email", "posts", "faults", "cleanup")}
+    assert "celery_runtime.outbox.relay" in app.tasks
 
 
 def test_the_process_of_a_killed_task_is_replaced_soon():

@@ -13,6 +13,12 @@ from app.celery import app
 
 
 @pytest.fixture
+def patience(monkeypatch):
+    """Set how long a call may go without progress."""
+    return lambda seconds: monkeypatch.setattr(submit, "patience", lambda: seconds)
+
+
+@pytest.fixture
 def broker(monkeypatch):
     """Let the module use a Celery app whose broker and result store are at `port`."""
 
@@ -60,8 +66,8 @@ def test_an_id_that_was_not_accepted_stays_unknown(broker):
     assert "task_id" not in other.backend.get_task_meta(str(task_id))
 
 
-def test_a_broker_that_is_silent_is_given_up(broker, silent, monkeypatch):
-    monkeypatch.setattr(submit, "PATIENCE", 0.4)
+def test_a_broker_that_is_silent_is_given_up(broker, silent, patience):
+    patience(0.4)
     broker(silent)
     began = time.monotonic()
     with pytest.raises(submit.BrokerAwayError, match="no answer for"):
@@ -69,15 +75,15 @@ def test_a_broker_that_is_silent_is_given_up(broker, silent, monkeypatch):
     assert time.monotonic() - began < 2
 
 
-def test_a_result_store_that_is_silent_is_given_up(broker, silent, monkeypatch):
-    monkeypatch.setattr(submit, "PATIENCE", 0.4)
+def test_a_result_store_that_is_silent_is_given_up(broker, silent, patience):
+    patience(0.4)
     broker(silent, None)
     with pytest.raises(submit.BrokerAwayError):
         submit.look_up(str(uuid4()))
 
 
-def test_what_was_accepted_before_a_broker_fell_silent_is_known(queued, monkeypatch):
-    monkeypatch.setattr(submit, "PATIENCE", 0.4)
+def test_what_was_accepted_before_a_broker_fell_silent_is_known(queued, patience):
+    patience(0.4)
 
     asked = []
 
@@ -95,8 +101,8 @@ def test_what_was_accepted_before_a_broker_fell_silent_is_known(queued, monkeypa
     assert asked == list(range(8)), "it went on after it had been given up"
 
 
-def test_a_slow_broker_is_not_given_up_while_it_accepts(queued, monkeypatch):
-    monkeypatch.setattr(submit, "PATIENCE", 0.3)
+def test_a_slow_broker_is_not_given_up_while_it_accepts(queued, patience):
+    patience(0.3)
 
     def tasks():
         for n in range(8):

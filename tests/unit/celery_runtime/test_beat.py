@@ -50,6 +50,7 @@ def scheduler(pulse, monkeypatch):
     monkeypatch.setattr(beat, "acquire_distributed_beat_lock", acquire)
     monkeypatch.setattr(RedBeatScheduler, "setup_schedule", lambda self: None)
     monkeypatch.setattr(RedBeatScheduler, "schedule", {})
+    monkeypatch.setattr(beat.Scheduler, "_count_entries", lambda self: 3)
     app = Celery(set_as_current=False, broker="memory://")
     app.conf.update(redbeat_redis_url="redis://localhost:1/0", beat_max_loop_interval=5)
     scheduler = beat.Scheduler(app, max_interval=5)
@@ -117,7 +118,10 @@ def test_nothing_is_sent_when_the_lock_ended_while_an_entry_before_it_waited(sch
         self.lock.error = LockNotOwnedError("expired")  # as after a publish that took a minute
 
     pulse_then = []
-    entries = {name: SimpleNamespace(name=name, task=name, is_due=lambda: (True, 5)) for name in ("one", "two")}
+    entries = {
+        name: SimpleNamespace(name=name, task=name, last_run_at=None, is_due=lambda: (True, 5))
+        for name in ("one", "two")
+    }
     monkeypatch.setattr(RedBeatScheduler, "schedule", entries)
     monkeypatch.setattr(RedBeatScheduler, "_maybe_due_kwargs", {})
     monkeypatch.setattr(RedBeatScheduler, "apply_async", send)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from celery_runtime.queues import load_queues
+from deploy.render import RENDERED
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,8 +18,9 @@ ROOT = Path(__file__).parents[3]
 def repository(tmp_path):
     """A copy of what rendering reads and writes."""
     shutil.copy(ROOT / "queues.toml", tmp_path)
-    (tmp_path / "deploy/compose").mkdir(parents=True)
-    shutil.copy(ROOT / "deploy/compose/workers.yaml", tmp_path / "deploy/compose")
+    for path in RENDERED.values():
+        (tmp_path / path).parent.mkdir(parents=True)
+        shutil.copy(ROOT / path, tmp_path / path)
     return tmp_path
 
 

@@ -7,27 +7,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu import Exchange
-from kombu import Queue as KombuQueue
+from celery import Celery
 
 from celery_runtime.queues import Queue
+from celery_runtime.rabbitmq.topology import task_queue
 from celery_runtime.settings import RuntimeSettings
 
 
 def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[str, Any]:
     """Return the settings of Celery for this broker and these queues."""
     return {
-        "task_queues": [_queue(name) for name in queues],
+        "task_queues": [task_queue(name, settings.delivery_limit) for name in queues],
         "broker_transport_options": {"confirm_publish": True},  # without it a full or dying broker drops silently
         "broker_heartbeat": 10,  # seconds; 120 by default
         "task_default_queue_type": "quorum",
         # A broker that restarts re-delivers what was running: without this both runs would complete.
         "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_consumer": "celery_runtime.rabbitmq.worker:Consumer",
     }
 
 
-def _queue(name: str) -> KombuQueue:
-    # Delayed delivery (eta, countdown) works through topic exchanges only.
-    return KombuQueue(
-        name, Exchange("tasks", type="topic"), routing_key=name, queue_arguments={"x-queue-type": "quorum"}
-    )
+def install(app: Celery) -> None:
+    """Let every publisher of `app` declare what its message needs on its way, and its solo workers keep in touch."""
+    from celery_runtime import amqp_heartbeat
+
+    amqp_heartbeat.install_step(app)
+    app.amqp_cls = "celery_runtime.rabbitmq.producer:AMQP"
+    app.__dict__.pop("amqp", None)  # made before, with Celery's own class

@@ -1,0 +1,15 @@
+"""Fill the queue: `python -m bench.fill TASKS`, with the environment of the worker that will empty it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from bench.tasks import QUEUE, app, noop
+from celery_runtime import install
+
+if os.environ["BENCH_VARIANT"] != "stock":
+    install(app)
+with app.producer_pool.acquire() as producer:
+    for _ in range(int(sys.argv[1])):
+        noop.apply_async(producer=producer, queue=QUEUE)

@@ -1,0 +1,225 @@
+"""Store a result in one trip to Redis, and never let the worker's loop wait for it.
+
+Celery asks whether a success is stored already, which nothing may overwrite, and only then stores and publishes: two
+trips, a third of what a small task costs. Here one script does both; what it stores is what Celery's own backend
+stores and reads, so that producers, Flower and older workers keep theirs.
+
+What a pool child cannot store any more, its main process stores for it: the failure of a task that was killed or ran
+out of time. Celery does that from the worker's loop and tries for ever. With Redis away, the loop then neither
+answers the broker's heartbeats nor ticks, and the platform restarts a worker whose other tasks were well. Here the
+loop hands it to a thread, which tries until Redis is back.
+
+Read in Celery 5.7.0: celery/backends/base.py and redis.py (what is stored, and the retries), celery/worker/request.py
+(what the main process stores), celery/app/trace.py (a task is current while its result is stored).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery, states
+from celery._state import get_current_task
+from celery.backends.redis import RedisBackend as CeleryRedisBackend
+from celery.backends.redis import SentinelBackend as CelerySentinelBackend
+from celery.exceptions import BackendStoreError
+from celery.signals import worker_init, worker_shutdown
+from celery.utils.log import get_logger
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.objects import cached_property
+from redis.exceptions import NoScriptError
+
+LOOP_TIMEOUT = 1.0  # seconds the loop waits for an answer; it needs one, at most, for each child that was lost
+PAUSE = 1.0  # seconds between two tries of the thread
+FLUSH = 10.0  # seconds that a stopping worker waits for what is not stored yet; half of queues.GRACE_MARGIN
+CHORD_CLAIM = 60  # seconds; no longer than a dead worker's message takes to come back
+UNKNOWN = -1
+
+# A result starts with its status (base.py, _get_result_meta). What starts otherwise is compressed or from another
+# serializer: Celery's own code can tell what it is.
+STORE = f"""
+local head = redis.call('GETRANGE', KEYS[1], 0, 19)
+if head == '{{"status": "SUCCESS"' then return 0 end
+if head ~= '' and string.sub(head, 1, 12) ~= '{{"status": "' then return {UNKNOWN} end
+if ARGV[2] == '0' then
+    redis.call('SET', KEYS[1], ARGV[1])
+else
+    redis.call('SETEX', KEYS[1], ARGV[2], ARGV[1])
+end
+redis.call('PUBLISH', KEYS[1], ARGV[1])
+return 1
+"""
+
+
+def sha1(script: str) -> str:
+    """The name under which Redis keeps a script."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
+STORE_SHA = sha1(STORE)
+
+log = get_logger(__name__)
+
+
+class Deferred:
+    """Calls of a result backend that a thread makes in their order, each until Redis takes it."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Call] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, call: Call) -> None:
+        with self._changed:
+            self._calls.append(call)
+            self._changed.notify_all()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="results", daemon=True)
+            self._thread.start()
+
+    def flush(self, seconds: float) -> None:
+        """Wait at most `seconds` until everything is stored; says what is not."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._calls, seconds)
+            for call in self._calls:
+                log.error("results: the worker ends before Redis took %s", call)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._calls)
+            while not self._calls[0].done():
+                time.sleep(PAUSE)
+            with self._changed:
+                self._calls.popleft()
+                self._changed.notify_all()
+
+
+@dataclass(frozen=True)
+class Call:
+    """A method of the result backend of `app`, whose first argument is a task's id."""
+
+    app: Celery
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.name} of task {self.args[0]}"
+
+    def done(self) -> bool:
+        """Try once; False when Redis is away. What is wrong with the task itself is not tried again."""
+        backend = self.app.backend  # of this thread
+        try:
+            getattr(backend, self.name)(*self.args, **self.kwargs)
+        except backend.connection_errors as error:
+            log.warning("results: %s waits for Redis: %s", self, error)
+            return False
+        except Exception:
+            log.exception("results: %s failed", self)
+        return True
+
+
+deferred = Deferred()
+loop: tuple[int, int] | None = None  # process and thread of the worker's loop
+
+
+def in_loop() -> bool:
+    """Whether the caller is a worker's loop, and not a task that the solo pool runs in it."""
+    return loop == (os.getpid(), threading.get_ident()) and get_current_task() is None
+
+
+class OneTrip:
+    """What differs from Celery's backend of the same name."""
+
+    def _store_result(
+        self: Any, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> Any:
+        meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
+        meta["task_id"] = bytes_to_str(task_id)
+        value = self.encode(meta)
+        if len(value) > self._MAX_STR_VALUE_SIZE:
+            raise BackendStoreError("value too large for Redis backend", state=state, task_id=task_id)
+        expires = self.failure_expires if state == states.FAILURE else None
+        expires = self.expires if expires is None else expires
+        if self.ensure(self._store, (self.get_key_for_task(task_id), value, expires or 0)) == UNKNOWN:
+            return super()._store_result(task_id, result, state, traceback, request, **kwargs)  # type: ignore[misc]
+        return result
+
+    def _store(self: Any, key: bytes, value: str | bytes, expires: int) -> int:
+        try:
+            return int(self.client.evalsha(STORE_SHA, 1, key, value, expires))
+        except NoScriptError:
+            return int(self.client.eval(STORE, 1, key, value, expires))
+
+    def _chord_publish_claim_expires(self, initial_expires: int, callback: Any) -> int:
+        """Seconds for which no other worker publishes the body of a chord that this one is about to publish.
+
+        A worker that dies in between holds it up for as long. Celery makes it last for all the tries of the publish
+        retry policy, which has no end here.
+        """
+        return max(initial_expires, CHORD_CLAIM)
+
+    def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
+        params: dict[str, Any] = super()._params_from_url(url, defaults)  # type: ignore[misc]
+        if "path" in params:  # a Unix socket, whose connection knows no keep-alive
+            params.pop("socket_keepalive", None)
+        return params
+
+    def get(self: Any, key: bytes) -> Any:
+        return (self._impatient_client if in_loop() else self.client).get(key)
+
+    @cached_property
+    def _impatient_client(self: Any) -> Any:
+        timeouts = {name for name in ("socket_timeout", "socket_connect_timeout") if name in self.connparams}
+        return self._create_client(**self.connparams | dict.fromkeys(timeouts, LOOP_TIMEOUT))
+
+    def _ensure_retryable(self, function: Any, *args: Any, max_retries: float | None = None, **kwargs: Any) -> Any:
+        if in_loop():
+            max_retries = 0
+        return super()._ensure_retryable(function, *args, max_retries=max_retries, **kwargs)  # type: ignore[misc]
+
+    def mark_as_failure(self, *args: Any, **kwargs: Any) -> None:
+        self._mark("mark_as_failure", *args, **kwargs)
+
+    def mark_as_retry(self, *args: Any, **kwargs: Any) -> None:
+        self._mark("mark_as_retry", *args, **kwargs)
+
+    def mark_as_revoked(self, *args: Any, **kwargs: Any) -> None:
+        self._mark("mark_as_revoked", *args, **kwargs)
+
+    def _mark(self: Any, name: str, *args: Any, **kwargs: Any) -> None:
+        if in_loop():
+            deferred.add(Call(self.app, name, args, kwargs))
+        else:
+            getattr(super(), name)(*args, **kwargs)
+
+
+class RedisBackend(OneTrip, CeleryRedisBackend):  # type: ignore[misc]
+    """Results in Redis: redis://, rediss:// and redis+socket://."""
+
+
+class SentinelBackend(OneTrip, CelerySentinelBackend):  # type: ignore[misc]
+    """Results in the Redis that Sentinel names: sentinel://."""
+
+
+def install(app: Celery) -> None:
+    """Let `app` store its results with the backends above; the URL of its settings stays Celery's."""
+    ours = f"{__name__}:RedisBackend"
+    app.loader.override_backends = {"redis": ours, "rediss": ours, "sentinel": f"{__name__}:SentinelBackend"}
+    worker_init.connect(_remember_the_loop, weak=False)
+    worker_shutdown.connect(_flush, weak=False)
+
+
+def _remember_the_loop(**_: Any) -> None:
+    global loop  # noqa: PLW0603  one worker in a process
+    loop = (os.getpid(), threading.get_ident())
+
+
+def _flush(**_: Any) -> None:
+    deferred.flush(FLUSH)

@@ -1,0 +1,116 @@
+"""The fault matrix: its rows by number, the servers they share, and the running of one."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from docker.errors import APIError
+
+from tests.chaos import brokers
+from tests.chaos.lab import Lab
+from tests.chaos.ledger import Ledger
+from tests.chaos.trial import Trial
+
+BROKERS = ("redis", "rabbitmq")
+ROWS = {}
+AT_ONCE = 4  # rows beside each other; most of their time they wait
+
+
+@dataclass(frozen=True)
+class Row:
+    """number: in the matrix; story: the function that plays it.
+
+    brokers: where it means something.
+    alone: it disturbs others that use the same servers, or measures what others would disturb.
+    """
+
+    number: int
+    title: str
+    story: Any
+    brokers: tuple[str, ...]
+    alone: bool
+
+
+def row(number, title, *, brokers=BROKERS, alone=False):
+    """Register the decorated function as a row of the matrix."""
+
+    def register(story):
+        ROWS[number] = Row(number, title, story, brokers, alone)
+        return story
+
+    return register
+
+
+class Servers:
+    """The brokers and the ledger, each started when a row first asks for it."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self._started = {}
+        self._starting = threading.Lock()
+
+    def __getitem__(self, name):
+        with self._starting:
+            if name not in self._started:
+                kinds = {"redis": brokers.Redis, "rabbitmq": brokers.RabbitMQ, "ledger": Ledger}
+                self._started[name] = kinds[name](self.lab)
+            return self._started[name]
+
+    def brokers(self):
+        return [server for name, server in self._started.items() if name != "ledger"]
+
+    def close(self):
+        if "ledger" in self._started:
+            self._started["ledger"].close()
+
+
+class Matrix:
+    """Runs rows on servers that they share."""
+
+    def __init__(self):
+        self.lab = Lab()
+        self.servers = Servers(self.lab)
+        self.beside = ThreadPoolExecutor(AT_ONCE)
+        self.alone = ThreadPoolExecutor(1)
+
+    def start(self, plays, **options):
+        """Start rows: those that disturb nobody beside each other, then the others alone.
+
+        plays: pairs of a row's number and a broker. Returns the future outcome of each.
+        """
+        plain = options.get("celery", "runtime") == "runtime" and not options.get("off")
+        beside = [play for play in plays if plain and not ROWS[play[0]].alone]
+        outcomes = {play: self.beside.submit(self.run, *play, **options) for play in beside}
+        self.alone.submit(wait, list(outcomes.values()))
+        for play in plays:
+            if play not in outcomes:
+                outcomes[play] = self.alone.submit(self.run, *play, **options)
+        return outcomes
+
+    def run(self, number, broker, **options):
+        """Play a row; returns its outcome, in which an error is a complaint."""
+        began = time.monotonic()
+        _ = self.servers["redis"]  # results are there whatever the broker
+        trial = Trial(self.lab, self.servers, ROWS[number], broker, **options)
+        try:
+            ROWS[number].story(trial)
+        except (TimeoutError, RuntimeError, APIError) as error:
+            trial.expect(False, f"{type(error).__name__}: {error}")
+            trial.remark(traceback.format_exc())
+        finally:
+            trial.close()
+        trial.count().seconds = time.monotonic() - began
+        return trial.outcome
+
+    def close(self):
+        for pool in (self.beside, self.alone):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self.servers.close()
+        self.lab.close()  # a row that still runs fails without its containers
+        for pool in (self.beside, self.alone):
+            pool.shutdown()

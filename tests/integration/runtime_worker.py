@@ -1,0 +1,93 @@
+"""One worker of `anyapp` as a process, with the runtime around it, and a producer in front of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from celery import Celery
+
+from celery_runtime import install
+from tests.integration.processes import free_port
+
+FOLDER = Path(__file__).parent / "anyapp"
+ROOT = Path(__file__).parents[2]
+
+
+class RuntimeWorker:
+    """Starts `celery-runtime COMMAND` in `folder`, which gets the log and queues.toml."""
+
+    def __init__(self, folder, environment, queues="[queues.default]\n", command=("worker", "default"), **variables):
+        self.folder = folder
+        self.log_file = folder / "worker.log"
+        self.port = free_port()
+        (folder / "queues.toml").write_text(queues)
+        self.environment = environment | {
+            "PATH": os.environ["PATH"],
+            "CELERY_APP": "anyapp:app",
+            "QUEUES_FILE": str(folder / "queues.toml"),
+            "HEALTH_PORT": str(self.port),
+            "PYTHONPATH": f"{FOLDER}{os.pathsep}{ROOT}",
+            **{name: str(value) for name, value in variables.items()},
+        }
+        self.command = command
+
+    def __enter__(self):
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "celery_runtime", *self.command],
+                cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            self.wait(lambda: self.get("/readyz")[0] == 200, "the worker to be ready")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def get(self, path):
+        """Status and text of the health server's answer; 0 without one."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def tick_age(self):
+        """Seconds since the worker's loop gave a sign of life."""
+        return json.loads(self.get("/livez")[1])["last_tick_seconds"]
+
+    def producer(self, monkeypatch):
+        """The app as a web process has it, in this process."""
+        for name, value in self.environment.items():
+            if name not in {"PATH", "PYTHONPATH"}:
+                monkeypatch.setenv(name, value)
+        return install(Celery("producer", set_as_current=False))
+
+    def wait(self, condition, what, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, f"the worker ended:\n{self.log()}"
+            assert time.monotonic() < deadline, f"waited {seconds} s for {what}\n{self.log()[-3000:]}"
+            time.sleep(0.1)
+
+    def log(self):
+        return self.log_file.read_text(errors="replace")

@@ -1,0 +1,151 @@
+"""What a worker and a Beat tell Prometheus, after real tasks on both brokers."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.integration.runtime_worker import RuntimeWorker
+
+PUBLISHED = {"add": 5, "fail": 1, "retry": 1, "reject": 1, "ignore": 1}
+OUTCOMES = {
+    "add": {"succeeded": 5},
+    "fail": {"failed": 1},
+    "retry": {"retried": 1, "failed": 1},
+    "reject": {"rejected": 1},
+    "ignore": {"ignored": 1},
+}
+
+
+@pytest.fixture
+def environment(broker, redis, secrets, request):
+    password = str(secrets / "password")
+    variables = {"BROKER": broker, "REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": password}
+    if broker == "rabbitmq":
+        url = request.getfixturevalue("rabbitmq")[1]
+        variables |= {"RABBITMQ_URL": url, "RABBITMQ_PASSWORD_FILE": password}
+    return variables
+
+
+@pytest.fixture
+def start(tmp_path, environment):
+    """Starts a worker with `pool`; every worker is stopped at the end."""
+    started = []
+
+    def start(pool="prefork", **variables):
+        concurrency = 1 if pool == "solo" else 2
+        queues = f"[queues.default]\npool = '{pool}'\nconcurrency = {concurrency}\n"
+        started.append(RuntimeWorker(tmp_path, environment, queues, **variables))
+        return started[-1].__enter__()
+
+    yield start
+    for worker in started:
+        worker.__exit__()
+
+
+def scrape(worker):
+    """Each sample by its name and its labels' values in the alphabetical order of the labels."""
+    status, text = worker.get("/metrics")
+    assert status == 200, text
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def ended(samples, task):
+    def is_of_task(key):
+        return key[0] == "celery_tasks_ended_total" and key[2:] == ("default", f"anyapp.{task}")
+
+    return {key[1]: value for key, value in samples.items() if is_of_task(key) and value}
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_each_delivery_is_counted_with_its_outcome_and_its_times(start, pool, monkeypatch):
+    worker = start(pool)
+    producer = worker.producer(monkeypatch)
+    for task, number in PUBLISHED.items():
+        for _ in range(number):
+            producer.send_task(f"anyapp.{task}", [1, 2] if task == "add" else [])
+
+    worker.wait(lambda: {t: ended(scrape(worker), t) for t in OUTCOMES} == OUTCOMES, "every outcome to be counted")
+
+    samples = scrape(worker)
+    for name in ("celery_tasks_received_total", "celery_tasks_started_total", "celery_task_run_seconds_count"):
+        assert samples[name, "default", "anyapp.add"] == 5
+    assert samples["celery_task_wait_seconds_count", "default", "anyapp.add"] == 5
+    assert 0 < samples["celery_task_wait_seconds_sum", "default", "anyapp.add"] < 300
+    assert samples["celery_slots",] == (1 if pool == "solo" else 2)
+    assert samples["celery_state", "ready"] == 1
+    producer.close()
+
+
+def test_what_runs_what_is_revoked_and_what_kills_its_process(start, monkeypatch):
+    worker = start()
+    producer = worker.producer(monkeypatch)
+    running = producer.send_task("anyapp.sleep", [3600], time_limit=3600, soft_time_limit=3600)
+    worker.wait(lambda: scrape(worker).get(("celery_slots_busy",)) == 1, "a busy slot")
+    worker.wait(lambda: scrape(worker)["celery_oldest_task_seconds",] > 1, "the task to grow older")
+
+    running.revoke(terminate=True)
+    worker.wait(lambda: ended(scrape(worker), "sleep") == {"revoked": 1}, "the revoked task to be counted")
+    producer.send_task("anyapp.add", [1, 1], countdown=2, expires=1)
+    worker.wait(lambda: ended(scrape(worker), "add") == {"revoked": 1}, "the expired task to be counted")
+    producer.send_task("anyapp.crash")
+    worker.wait(lambda: ended(scrape(worker), "crash") == {"failed": 1}, "the crashed task to be counted")
+    worker.wait(lambda: scrape(worker)["celery_slots_busy",] == 0, "free slots")
+    producer.close()
+
+
+def test_a_made_up_name_makes_no_series_and_no_label_tells_who_and_where(start, monkeypatch):
+    worker = start()
+    producer = worker.producer(monkeypatch)
+    task = producer.send_task("anyapp.add", [1, 2], shadow="shadow-7f3a")
+    worker.wait(lambda: ended(scrape(worker), "add") == {"succeeded": 1}, "the task to be counted")
+
+    text = worker.get("/metrics")[1]
+    for secret in ("shadow-7f3a", task.id, str(worker.process.pid), "127.0.0.1", "default@"):
+        assert secret not in text
+    producer.close()
+
+
+def test_a_lost_connection_is_counted_and_its_tasks_are_redelivered(start, broker, request, monkeypatch):
+    if broker == "redis":
+        pytest.skip("the ACL of the stack lets nobody cut Redis' connections; tests/chaos does")
+    worker = start()
+    producer = worker.producer(monkeypatch)
+    producer.send_task("anyapp.sleep", [5])
+    worker.wait(lambda: scrape(worker).get(("celery_slots_busy",)) == 1, "the task to start")
+
+    container, _ = request.getfixturevalue("rabbitmq")
+    assert (
+        container.exec_run(["rabbitmqctl", "close_all_connections", "--global", "test"], user="rabbitmq").exit_code == 0
+    )
+
+    worker.wait(lambda: scrape(worker)["celery_reconnects_total",] == 1, "the worker to come back")
+    redelivered = ("celery_tasks_redelivered_total", "default", "anyapp.sleep")
+    worker.wait(lambda: scrape(worker)[redelivered] == 1, "the task to be delivered again")
+    worker.wait(lambda: ended(scrape(worker), "sleep").get("succeeded") == 1, "the task to end")
+    producer.close()
+
+
+def test_without_the_part_nothing_is_counted_or_stamped(start, monkeypatch):
+    worker = start(RUNTIME_OFF="metrics")
+    assert worker.get("/metrics")[0] == 404
+    assert worker.get("/readyz")[0] == 200
+
+
+def test_beat_tells_of_its_ticks_and_of_what_it_sent(tmp_path, environment, broker):
+    if broker == "rabbitmq":
+        pytest.skip("the schedule is in Redis with either broker")
+    with RuntimeWorker(tmp_path, environment, command=["beat"], CELERY_APP="anyapp:app", SCHEDULE="1") as beat:
+        beat.wait(lambda: scrape(beat)["celery_beat_sent_total",] >= 2, "two entries to be sent")
+
+        samples = scrape(beat)
+        assert time.time() - 60 < samples["celery_beat_last_tick_timestamp_seconds",] <= time.time()
+        assert samples["celery_beat_entries",] >= 1
+        assert samples["celery_beat_lateness_seconds",] >= 0
+        assert ("celery_slots",) not in samples
