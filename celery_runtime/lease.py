@@ -26,7 +26,7 @@ from celery_runtime import metrics
 from celery_runtime.redis_transport.held import Held
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.redis_transport.transport import use_claims
-from celery_runtime.unstarted import keep_results, withdraw_all
+from celery_runtime.unstarted import hear_of_starts, keep_results, withdraw_all
 
 RENEWALS = 4  # per visibility timeout: three may fail
 RETRY = 1.0  # seconds until the next try when Redis did not answer
@@ -124,6 +124,7 @@ def _keep_running_tasks(consumer: Any, held: Held) -> None:
 
     def lose(error: Exception) -> None:
         if held.outlives and consumer.task_consumer:
+            hear_of_starts(consumer)
             withdraw_all(consumer)
             # Prefork forgets what it cannot withdraw any more but its child has not begun; threads run it.
             forgets = hasattr(consumer.pool._pool, "outbound_buffer")  # noqa: SLF001

@@ -1,14 +1,19 @@
 """Tasks that a worker has and has not begun: in the line before its pool, in the pool, or waiting for their time.
 
-Read in Celery 5.7.0: celery/worker/worker.py (`_process_task_sem`), celery/concurrency/asynpool.py (`outbound_buffer`)
-and thread.py (`ApplyResult`), celery/worker/consumer/consumer.py (`on_close`).
+Read in Celery 5.7.0: celery/worker/worker.py (`_process_task_sem`), celery/worker/consumer/consumer.py (`on_close`),
+celery/concurrency/asynpool.py (`outbound_buffer`, `_write_to`) and thread.py (`ApplyResult`).
 """
 
 from __future__ import annotations
 
+from inspect import isgenerator
+from multiprocessing.connection import wait
+from time import monotonic
 from typing import Any
 
 from celery.worker import state
+
+HEAR = 0.5  # seconds; a child that is free begins within milliseconds
 
 
 def keep_results(pool: Any) -> None:
@@ -24,6 +29,24 @@ def keep_results(pool: Any) -> None:
         return result
 
     pool.on_apply = on_apply
+
+
+def hear_of_starts(consumer: Any) -> None:
+    """Wait until the children of prefork have said that they began what was written to them, for at most HEAR seconds.
+
+    Otherwise such a task looks as if it had not begun, goes back and runs twice.
+    """
+    pool = consumer.pool._pool  # noqa: SLF001
+    written = getattr(pool, "_cache", {})
+    deadline = monotonic() + HEAR
+    while any(job._write_to and not job._accepted for job in tuple(written.values())):  # noqa: SLF001
+        readable = wait(list(pool._fileno_to_outq), deadline - monotonic())  # noqa: SLF001
+        if not readable:
+            return
+        for number in readable:
+            pool.handle_result_event(number)
+            if isgenerator(consumer.hub.readers.get(number, (None,))[0]):  # a part of an answer: the loop reads on
+                return
 
 
 def withdraw_all(consumer: Any, tags: set[str] | None = None) -> list[Any]:

@@ -63,7 +63,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         """Let the next turn of the loop carry the acknowledgement; a thread of the pool wakes the loop for it."""
         if not self.held.settle(tag):
             return
-        loop = self.held.loop or (None if self.closed else self.connection.loop)
+        loop = self.held.loop or (self.connection and self.connection.loop)
         if loop is not None:
             loop.call_soon(_nothing)
         elif not self.closed:
