@@ -26,20 +26,24 @@ def keep_results(pool: Any) -> None:
     pool.on_apply = on_apply
 
 
-def withdraw_all(consumer: Any) -> list[Any]:
-    """Take the tasks that have not begun out of their lines; returns their requests, whose messages can go back."""
-    waiting = state.reserved_requests - state.active_requests
-    withdrawn = [request for request in tuple(waiting) if _withdraw(consumer, request)]
-    for request in tuple(state.scheduled_requests):
-        consumer.timer.cancel(request._eta_timer_entry)  # noqa: SLF001
-        withdrawn.append(request)
+def withdraw_all(consumer: Any, tags: set[str] | None = None) -> list[Any]:
+    """Take the tasks that have not begun, or those with these delivery tags, out of their lines.
+
+    Returns their requests, whose messages nothing here will touch any more.
+    """
+    waiting = [*(state.reserved_requests - state.active_requests), *state.scheduled_requests]
+    wanted = [request for request in waiting if tags is None or request.message.delivery_tag in tags]
+    withdrawn = [request for request in wanted if _withdraw(consumer, request)]
     for request in withdrawn:
         state.task_ready(request)
     return withdrawn
 
 
 def _withdraw(consumer: Any, request: Any) -> bool:
-    """Take a task out of the line before the pool, or out of the pool; returns whether it had not begun."""
+    """Take a task away from the timer, the line before the pool, or the pool; returns whether it had not begun."""
+    if request in state.scheduled_requests:
+        consumer.timer.cancel(request._eta_timer_entry)  # noqa: SLF001
+        return True
     line: Any = getattr(consumer.controller.semaphore, "_waiting", ())  # of prefork: until a child is free
     for waiter in tuple(line):
         if request in waiter[1]:

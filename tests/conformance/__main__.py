@@ -7,6 +7,7 @@ expected.toml names with a reason.
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,8 @@ def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the containers are removed
     subprocess.run([Path(__file__).with_name("prepare.sh"), FOLDER], check=True)
-    RESULTS.mkdir(exist_ok=True)
+    shutil.rmtree(RESULTS, ignore_errors=True)
+    RESULTS.mkdir()
     remove_leftovers()
     plan = expected.read()
     chosen = {

@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".cache/conformance"
 RESULTS = FOLDER / "results"
 FLAVOURS = ("stock", "blueprint")
-LIMIT = 2400  # seconds for a session
+LIMIT = 1200  # seconds for a session; two minutes alone on a machine, ten among fifteen other busy processes
+LAST_WORDS = 30  # seconds to write the report when the limit is over
 TEST_LIMIT = 300  # seconds for a test that sets none itself, as theirs mostly do
 PLUGINS = {"kombu": [], "celery": ["-p", "celery.contrib.pytest"]}  # the latter knows `pytest.mark.celery`
 OUTCOME = re.compile(r"^t/.+? (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b", re.MULTILINE)
@@ -71,14 +72,20 @@ class Session:
                 start_new_session=True,
             )
             try:
-                while process.poll() is None and time.monotonic() - began < LIMIT:
-                    if self.stopping.wait(0.5):
-                        break
+                self._watch(process, began + LIMIT)
             finally:
                 with suppress(ProcessLookupError):  # pytest itself, or what its tests left behind
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         return Run(read_report(report, self.tests), time.monotonic() - began)
+
+    def _watch(self, process: subprocess.Popen[bytes], deadline: float) -> None:
+        while process.poll() is None and not self.stopping.wait(0.5):
+            if time.monotonic() > deadline:
+                process.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(LAST_WORDS)
+                return
 
     def progress(self) -> tuple[int, int]:
         """Return how many tests ended so far, and how many of them failed."""

@@ -58,7 +58,7 @@ class BusyError(Exception):
         self.retry_after = retry_after
 
 
-@app.task(bind=True, base=RetryingTask, max_retries=3, retry_backoff_max=1)
+@app.task(bind=True, base=RetryingTask, max_retries=2, retry_backoff_max=1)
 def flaky(self, key, failures):
     note(key, attempt=self.request.retries + 1)
     if self.request.retries < failures:

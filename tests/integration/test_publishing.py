@@ -64,6 +64,7 @@ def test_a_post_is_accepted_without_its_broker_and_announced_when_it_is_back(ser
     assert service.stop("beat-posts") == 0
 
 
+@pytest.mark.slow
 def test_a_process_that_never_had_a_connection_waits_for_its_broker(bases, key, broker):
     url = f"{'REDIS' if broker == 'redis' else 'RABBITMQ'}_URL"
     address, _, path = bases.service.environment[url].rpartition("/")
@@ -104,6 +105,7 @@ def test_redis_without_memory_is_an_error_that_says_so(images, containers, key, 
         container.remove(force=True, v=True)
 
 
+@pytest.mark.slow
 def test_rabbitmq_without_memory_is_an_error_within_the_bound(bases, broker, request):
     if broker == "redis":
         pytest.skip("of RabbitMQ")
