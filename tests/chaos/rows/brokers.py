@@ -86,12 +86,14 @@ def connections_reset(trial):
 def half_open(trial):
     proxy, variables = trial.proxy()
     trial.worker(env=variables)
-    trial.publish("sleep", 20, seconds=0.02, prefix="before")
-    trial.publish("sleep", 1, seconds=4, prefix="during")  # the other process waits for a message
-    trial.until_started(21)
+    trial.publish("sleep", 1, seconds=4, prefix="during")
+    # Seldom enough that the worker waits when it is cut off, often enough that a message comes before it asks again.
+    steady = trial.publishing("sleep", trial.pick(short=40, full=200), rate=5, prefix="steady")
+    trial.until_ended(10)
     proxy.signal("SIGUSR1")
     silent = trial.now()
     trial.publish("sleep", 20, seconds=0.02, prefix="after")
+    trial.published(steady)
     trial.settle(120)
     trial.recovered(silent, 30, trial.ids("after"))
     trial.judge(lost=0, doubled=trial.concurrency)
