@@ -10,8 +10,12 @@ RATE = 40  # tasks published per second while the fault lasts: a third of what t
 
 
 def unacknowledged(trial):
-    """How many tasks a lost connection may double: RabbitMQ takes no acknowledgement over the next one, Redis does."""
-    return 0 if trial.on_redis else trial.concurrency
+    """How many tasks a lost connection may double.
+
+    The one that the producer published twice, since the first answer did not come; and on RabbitMQ what had just ended,
+    since it takes no acknowledgement over the next connection.
+    """
+    return 1 if trial.on_redis else 1 + trial.concurrency
 
 
 def under_load(trial, fault, *, back, lost=0, doubled=0, rate=RATE, count=None):
