@@ -17,7 +17,7 @@ import warnings
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
+from celery.exceptions import WorkerShutdown
 from celery.utils.log import get_logger
 from celery.worker import state
 from redis.exceptions import RedisError
@@ -117,7 +117,6 @@ def install_step(app: Celery, visibility_timeout: float, *, renew: bool) -> None
 
 def _keep_running_tasks(consumer: Any, held: Held) -> None:
     """When the connection breaks, keep the messages of running tasks and hand back all others on the next one."""
-    warnings.filterwarnings("ignore", r"\s*In Celery 5.1 we introduced", CPendingDeprecationWarning)  # of doing so
     clean_up = consumer.on_connection_error_after_connected
 
     # What runs is neither cancelled nor delivered again, which Celery cannot know.

@@ -24,6 +24,8 @@ from celery_runtime.redis_transport.messages import MalformedError, Message, par
 from celery_runtime.redis_transport.qos import QoS
 from celery_runtime.redis_transport.steps import Steps
 
+REPLIES = ".reply.celery.pidbox"  # to `inspect`, whose caller may be gone: without an end they stay for ever
+REPLIES_KEPT = 60_000  # milliseconds
 logger = get_logger(__name__)
 
 
@@ -118,6 +120,12 @@ class Channel(stock.Channel):  # type: ignore[misc]
                 self.qos.append(message, tag)
             return message
         return None
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        super()._put(queue, message, **kwargs)
+        if queue.endswith(REPLIES):
+            with self.conn_or_acquire() as client:
+                client.pexpire(queue, REPLIES_KEPT)
 
     def _purge(self, queue: str) -> int:
         self.steps.give_back(queue)

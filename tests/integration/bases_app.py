@@ -112,9 +112,8 @@ def fails(self, key, seconds):
 
 
 @app.task(**LOCK)
-def heedless(self, key, seconds):
-    note(key, what="start", token=self.fencing_token)
-    time.sleep(seconds)
+def robbed(self, key):
+    app.backend.client.set(self.lock_key(key), "another 1", px=60_000)
     return "done"
 
 

@@ -10,8 +10,12 @@ RATE = 40  # tasks published per second while the fault lasts: a third of what t
 
 
 def unacknowledged(trial):
-    """How many tasks a lost connection may double: RabbitMQ takes no acknowledgement over the next one, Redis does."""
-    return 0 if trial.on_redis else trial.concurrency
+    """How many tasks a lost connection may double.
+
+    The one that the producer published twice, since the first answer did not come; and on RabbitMQ what had just ended,
+    since it takes no acknowledgement over the next connection.
+    """
+    return 1 if trial.on_redis else 1 + trial.concurrency
 
 
 def under_load(trial, fault, *, back, lost=0, doubled=0, rate=RATE, count=None):
@@ -86,12 +90,14 @@ def connections_reset(trial):
 def half_open(trial):
     proxy, variables = trial.proxy()
     trial.worker(env=variables)
-    trial.publish("sleep", 20, seconds=0.02, prefix="before")
-    trial.publish("sleep", 1, seconds=4, prefix="during")  # the other process waits for a message
-    trial.until_started(21)
+    trial.publish("sleep", 1, seconds=4, prefix="during")
+    # Seldom enough that the worker waits when it is cut off, often enough that a message comes before it asks again.
+    steady = trial.publishing("sleep", trial.pick(short=40, full=200), rate=5, prefix="steady")
+    trial.until_ended(10)
     proxy.signal("SIGUSR1")
     silent = trial.now()
     trial.publish("sleep", 20, seconds=0.02, prefix="after")
+    trial.published(steady)
     trial.settle(120)
     trial.recovered(silent, 30, trial.ids("after"))
     trial.judge(lost=0, doubled=trial.concurrency)
