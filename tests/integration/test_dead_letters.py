@@ -336,6 +336,7 @@ def test_filters_choose_and_a_purge_deletes_only_what_they_chose(post, worker):
     assert [row["task_id"] for row in post.listed()] == kept_ids
 
 
+@pytest.mark.slow
 def test_a_replay_that_is_killed_loses_nothing_and_can_be_repeated(shop, post, worker, broker):
     count = 1000
     fill(post, worker, shop, count)
