@@ -4,7 +4,7 @@ RENDER := $(PYTHON) -m deploy.render
 STACK := deploy/compose
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke clean dev render queue test test-all bench chaos conformance lint lock
+.PHONY: help up down status logs smoke dead-letters clean dev render queue test test-all bench chaos conformance lint lock
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ logs: ## Follow the stack's logs (SERVICE=worker-media for one)
 
 smoke: ## Send one picture through the running stack
 	@. $(STACK)/stack.sh && need_engine && running exec -T api python -m app.smoke --api http://127.0.0.1:8000 --mail http://mail:8025
+
+dead-letters: ## What no worker could run (ARGS="show ID", ARGS="replay --queue media")
+	@. $(STACK)/stack.sh && need_engine && running exec -T api celery-runtime dead-letters $(or $(ARGS),list)
 
 clean: ## Remove the stack, its data and the images built here; asks first (YES=1 answers)
 	@$(STACK)/clean.sh

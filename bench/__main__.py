@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 from contextlib import ExitStack
@@ -33,6 +34,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.tasks < 100 or arguments.runs < 1:
         parser.error(f"TASKS = {arguments.tasks}, RUNS = {arguments.runs}: at least 100 tasks and 1 run, please")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through every `finally`, which removes the containers
     brokers = ["redis", "rabbitmq"] if arguments.broker == "both" else [arguments.broker]
     try:
         figures = {broker: compare(broker, arguments.tasks, arguments.runs) for broker in brokers}

@@ -18,12 +18,11 @@ import psutil
 from redis import Redis
 
 from bench.servers import ROOT, BenchError
-from bench.tasks import QUEUE
 
 CONCURRENCY = 2
 SKIPPED = 0.1  # of the tasks at both ends: the worker starts, and its last children wait
 PATIENCE = 120  # seconds
-QUEUES = f"[queues.{QUEUE}]\nconcurrency = {CONCURRENCY}\ntime_limit = 60\n"
+QUEUES = f"[queues.bench-blueprint]\nconcurrency = {CONCURRENCY}\ntime_limit = 60\n"
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ STOCK = Variant(
     ("-m", "celery", "-A", "bench.tasks", "worker", f"--concurrency={CONCURRENCY}", "--loglevel=WARNING"),
     {},
 )
-PREFORK = Variant("blueprint", ("-m", "celery_runtime", "worker", QUEUE), {"LOG_LEVEL": "WARNING"})
+PREFORK = Variant("blueprint", ("-m", "celery_runtime", "worker", "bench-blueprint"), {"LOG_LEVEL": "WARNING"})
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,10 @@ def measure(variant: Variant, broker_url: str, redis_url: str, tasks: int) -> Me
     with Redis.from_url(redis_url) as redis, tempfile.TemporaryDirectory() as folder:
         redis.flushall()
         environment = _environment(variant, broker_url, redis_url, Path(folder))
-        subprocess.run(
-            [sys.executable, "-m", "bench.fill", str(tasks)], cwd=ROOT, env=environment, check=True, stdout=sys.stderr
-        )
+        fill = [sys.executable, "-m", "bench.fill", str(tasks)]
+        filled = subprocess.run(fill, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if filled.returncode:
+            raise BenchError(f"{variant.name}: the queue was not filled:\n{filled.stderr[-2000:]}")
         log = Path(folder) / "log"
         with _worker(variant, environment, log) as worker:
             try:

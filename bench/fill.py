@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from bench.tasks import QUEUE, app, noop
+from bench.tasks import QUEUE, VARIANT, app, noop
 from celery_runtime import install
 
-if os.environ["BENCH_VARIANT"] != "stock":
+if VARIANT != "stock":
     install(app)
 with app.producer_pool.acquire() as producer:
     for _ in range(int(sys.argv[1])):

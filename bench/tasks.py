@@ -7,7 +7,8 @@ import os
 from celery import Celery
 from kombu import Exchange, Queue
 
-QUEUE = "bench"
+VARIANT = os.environ["BENCH_VARIANT"]
+QUEUE = f"bench-{VARIANT}"  # RabbitMQ refuses one name with two sets of arguments
 app = Celery("bench")
 
 
@@ -33,5 +34,5 @@ def stock() -> Celery:
     return app
 
 
-if os.environ.get("BENCH_VARIANT") == "stock":
+if VARIANT == "stock":
     stock()

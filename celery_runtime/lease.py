@@ -26,7 +26,7 @@ from celery_runtime import metrics
 from celery_runtime.redis_transport.held import Held
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.redis_transport.transport import use_claims
-from celery_runtime.unstarted import keep_results, withdraw_all
+from celery_runtime.unstarted import hear_of_starts, keep_results, withdraw_all
 
 RENEWALS = 4  # per visibility timeout: three may fail
 RETRY = 1.0  # seconds until the next try when Redis did not answer
@@ -95,13 +95,13 @@ def install_step(app: Celery, visibility_timeout: float, *, renew: bool) -> None
         def __init__(self, consumer: Any, **kwargs: Any) -> None:
             super().__init__(consumer, **kwargs)
             use_claims()
+            _check_every_server(consumer)
             _keep_running_tasks(consumer, held)
             keep_results(consumer.pool)
 
         def start(self, consumer: Any) -> None:
-            channel = consumer.task_consumer.channel
-            _check_server(channel)
             if renew:
+                channel = consumer.task_consumer.channel
                 channel.take_over(held)
                 if lease.steps is None:
                     lease.begin()
@@ -124,6 +124,7 @@ def _keep_running_tasks(consumer: Any, held: Held) -> None:
 
     def lose(error: Exception) -> None:
         if held.outlives and consumer.task_consumer:
+            hear_of_starts(consumer)
             withdraw_all(consumer)
             # Prefork forgets what it cannot withdraw any more but its child has not begun; threads run it.
             forgets = hasattr(consumer.pool._pool, "outbound_buffer")  # noqa: SLF001
@@ -138,6 +139,8 @@ def _keep_running_tasks(consumer: Any, held: Held) -> None:
 def _stop_lost(consumer: Any, lease: Lease) -> None:
     """End the tasks whose messages were lost, so that no second worker completes them too."""
     lost = lease.take_lost()
+    if lost:
+        withdraw_all(consumer, lost)
     for request in tuple(state.active_requests) if lost else ():
         if request.message.delivery_tag in lost:
             try:
@@ -146,8 +149,19 @@ def _stop_lost(consumer: Any, lease: Lease) -> None:
                 log.warning("lease: this pool cannot stop the task %s, which may complete twice", request.id)
 
 
-def _check_server(channel: Any) -> None:
-    version, mode = channel.steps.server()
+def _check_every_server(consumer: Any) -> None:
+    """Look at the server before anything is declared there, which a Redis Cluster refuses in words of its own."""
+    connect = consumer.connect
+
+    def connect_to_known() -> Any:
+        connection = connect()
+        _check_server(*connection.default_channel.steps.server())
+        return connection
+
+    consumer.connect = connect_to_known
+
+
+def _check_server(version: tuple[int, ...], mode: str) -> None:
     if mode == "cluster":
         log.critical(
             "REDIS_URL names a Redis Cluster, which keeps the keys of one queue on several servers.\n"

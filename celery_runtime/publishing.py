@@ -28,7 +28,7 @@ from amqp.exceptions import AccessRefused
 from celery import Celery
 from celery.canvas import Signature
 from celery.exceptions import BackendError
-from celery.signals import worker_init
+from celery.signals import worker_init, worker_process_init, worker_ready
 from celery.states import PENDING
 from kombu.exceptions import EncodeError, KombuError, OperationalError
 from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError
@@ -37,8 +37,10 @@ from celery_runtime.settings import RuntimeSettings, load
 
 # Pauses between tries (s). A first try over a fresh connection ends on its own after about 5 s.
 BOUNDED = {"max_retries": 5, "interval_start": 0, "interval_step": 0.5, "interval_max": 2}
-# Not None, which stands for ever too, but for 3 tries where the next task of a chain is published.
-PATIENT = {**BOUNDED, "max_retries": sys.maxsize}
+PATIENT = {**BOUNDED, "max_retries": None}
+# None, but for what follows a task: there Celery takes None for 3. Its own result backend for Redis counts to this
+# number in each chord and keeps the chord claimed for as many tries; celery_runtime.results does not.
+PATIENT_CALLBACKS = {**BOUNDED, "max_retries": sys.maxsize}
 LOOK = 0.5  # seconds between two looks at a call's progress
 
 AWAY = (KombuError, AMQPError, RedisError, BackendError, OSError)
@@ -56,15 +58,30 @@ class BrokerAwayError(Exception):
         self.accepted = accepted
 
 
-def install(app: Celery) -> None:
-    """Let the workers of `app` publish patiently, and every other process within bounds."""
+def install(app: Celery, *, callbacks: bool) -> None:
+    """Let the workers of `app` publish patiently, and every other process within bounds.
+
+    callbacks: whether the result backend can bear that what follows a task is tried for ever too.
+    """
     app.conf.task_publish_retry_policy = BOUNDED
-    worker_init.connect(lambda **_: publish_patiently(app), weak=False)
+    patient = PATIENT_CALLBACKS if callbacks else PATIENT
+
+    def be_patient(**_: Any) -> None:
+        publish_patiently(app, patient)
+
+    def spare_the_loop(sender: Any, **_: Any) -> None:
+        """With a pool of processes the main one publishes from its loop only, to repeat the task of a lost child."""
+        if hasattr(sender.pool._pool, "outbound_buffer"):  # noqa: SLF001
+            app.conf.task_publish_retry_policy = BOUNDED  # or it requeues the message
+
+    worker_init.connect(be_patient, weak=False)
+    worker_process_init.connect(be_patient, weak=False)
+    worker_ready.connect(spare_the_loop, weak=False)
 
 
-def publish_patiently(app: Celery) -> None:
+def publish_patiently(app: Celery, policy: dict[str, Any] = PATIENT) -> None:
     """Let this process wait for the broker when it publishes: a task or a Beat entry has nobody to report to."""
-    app.conf.task_publish_retry_policy = PATIENT
+    app.conf.task_publish_retry_policy = policy
     # A process without a connection would give up after `broker_connection_timeout`, whatever the policy says.
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "connect_retries_timeout": None}
 

@@ -1,14 +1,19 @@
 """Tasks that a worker has and has not begun: in the line before its pool, in the pool, or waiting for their time.
 
-Read in Celery 5.7.0: celery/worker/worker.py (`_process_task_sem`), celery/concurrency/asynpool.py (`outbound_buffer`)
-and thread.py (`ApplyResult`), celery/worker/consumer/consumer.py (`on_close`).
+Read in Celery 5.7.0: celery/worker/worker.py (`_process_task_sem`), celery/worker/consumer/consumer.py (`on_close`),
+celery/concurrency/asynpool.py (`outbound_buffer`, `_write_to`) and thread.py (`ApplyResult`).
 """
 
 from __future__ import annotations
 
+from inspect import isgenerator
+from multiprocessing.connection import wait
+from time import monotonic
 from typing import Any
 
 from celery.worker import state
+
+HEAR = 0.5  # seconds; a child that is free begins within milliseconds
 
 
 def keep_results(pool: Any) -> None:
@@ -26,20 +31,42 @@ def keep_results(pool: Any) -> None:
     pool.on_apply = on_apply
 
 
-def withdraw_all(consumer: Any) -> list[Any]:
-    """Take the tasks that have not begun out of their lines; returns their requests, whose messages can go back."""
-    waiting = state.reserved_requests - state.active_requests
-    withdrawn = [request for request in tuple(waiting) if _withdraw(consumer, request)]
-    for request in tuple(state.scheduled_requests):
-        consumer.timer.cancel(request._eta_timer_entry)  # noqa: SLF001
-        withdrawn.append(request)
+def hear_of_starts(consumer: Any) -> None:
+    """Wait until the children of prefork have said that they began what was written to them, for at most HEAR seconds.
+
+    Otherwise such a task looks as if it had not begun, goes back and runs twice.
+    """
+    pool = consumer.pool._pool  # noqa: SLF001
+    written = getattr(pool, "_cache", {})
+    deadline = monotonic() + HEAR
+    while any(job._write_to and not job._accepted for job in tuple(written.values())):  # noqa: SLF001
+        readable = wait(list(pool._fileno_to_outq), deadline - monotonic())  # noqa: SLF001
+        if not readable:
+            return
+        for number in readable:
+            pool.handle_result_event(number)
+            if isgenerator(consumer.hub.readers.get(number, (None,))[0]):  # a part of an answer: the loop reads on
+                return
+
+
+def withdraw_all(consumer: Any, tags: set[str] | None = None) -> list[Any]:
+    """Take the tasks that have not begun, or those with these delivery tags, out of their lines.
+
+    Returns their requests, whose messages nothing here will touch any more.
+    """
+    waiting = [*(state.reserved_requests - state.active_requests), *state.scheduled_requests]
+    wanted = [request for request in waiting if tags is None or request.message.delivery_tag in tags]
+    withdrawn = [request for request in wanted if _withdraw(consumer, request)]
     for request in withdrawn:
         state.task_ready(request)
     return withdrawn
 
 
 def _withdraw(consumer: Any, request: Any) -> bool:
-    """Take a task out of the line before the pool, or out of the pool; returns whether it had not begun."""
+    """Take a task away from the timer, the line before the pool, or the pool; returns whether it had not begun."""
+    if request in state.scheduled_requests:
+        consumer.timer.cancel(request._eta_timer_entry)  # noqa: SLF001
+        return True
     line: Any = getattr(consumer.controller.semaphore, "_waiting", ())  # of prefork: until a child is free
     for waiter in tuple(line):
         if request in waiter[1]:

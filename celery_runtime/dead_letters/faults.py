@@ -33,7 +33,7 @@ def fault_of(message: Any, known: Container[str], delivery_limit: int) -> Fault 
     except ContentDisallowed:
         return Fault("content-type", f"{message.content_type!r} is not accepted, only JSON")
     except Exception as error:  # noqa: BLE001  a decoder may raise anything
-        return Fault("undecodable", f"{message.content_type!r}: {error}")
+        return Fault("undecodable" if "task" in message.headers else "not-a-task", f"{message.content_type!r}: {error}")
     header = message.headers if "task" in message.headers else payload
     if not isinstance(header, dict) or not isinstance(header.get("task"), str):
         return Fault("not-a-task", "it names no task")

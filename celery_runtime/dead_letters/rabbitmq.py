@@ -7,6 +7,7 @@ back in its order. Tried on RabbitMQ 4.0.5 with py-amqp 5.3.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from celery_runtime.redis_transport import keys
 HEADER = "x-dead-letter"
 OF_THE_BROKER = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 REASONS = {"delivery_limit": "poison", "rejected": "rejected", "expired": "expired"}  # RabbitMQ's -> ours
+SETTLE = 5  # seconds at most; another command may have taken them meanwhile
 PATIENCE = {"max_retries": 2}  # the message is safe where it is, and the worker's loop stands still meanwhile
 
 
@@ -81,9 +83,15 @@ class RabbitMQBox:
     def __exit__(self, *_: object) -> None:
         for tag in self.held:  # one by one: a closed channel gives them back in any order
             self.inside.basic_reject(tag, requeue=True)
-        self.held.clear()
         self.inside.close()
         self.outside.close()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait until what was given back is there: RabbitMQ does not confirm it, and the next look would miss some."""
+        until = time.monotonic() + SETTLE
+        while self.depth() < len(self.held) and time.monotonic() < until:
+            time.sleep(0.02)
 
     def depth(self) -> int:
         """How many nobody holds now; 0 where no worker and no publisher has been yet."""

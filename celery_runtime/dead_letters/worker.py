@@ -15,7 +15,7 @@ from celery.utils.imports import symbol_by_name
 from celery.utils.log import get_logger
 from celery.utils.objects import Bunch
 from celery.worker import consumer
-from kombu.exceptions import ContentDisallowed, DecodeError
+from kombu.exceptions import ContentDisallowed, DecodeError, MessageStateError
 from vine import promise
 
 from celery_runtime import metrics
@@ -23,10 +23,12 @@ from celery_runtime.dead_letters import rabbitmq, redis
 from celery_runtime.dead_letters.boxes import is_rabbitmq
 from celery_runtime.dead_letters.faults import Fault, fault_of
 from celery_runtime.dead_letters.letter import Note
+from celery_runtime.rabbitmq.worker import PUBLISHED
 from celery_runtime.rabbitmq.worker import Consumer as RabbitMQBase
 from celery_runtime.redis_transport.channel import Channel
 
 RETRY = 2.0  # seconds until a message that could not be parked goes back to its queue, to be looked at again
+DETAIL = 500  # characters; on RabbitMQ all headers of a message share one frame of 128 KiB
 EXCEPTIONS: dict[str, type[Exception]] = {
     "unknown-task": NotRegistered,
     "undecodable": DecodeError,
@@ -43,12 +45,13 @@ class Parking:
     app: Any
     hostname: str
     timer: Any
-    task_consumer: Any
     connection: Any
     connection_errors: tuple[type[Exception], ...]
     event_dispatcher: Any
     strategies: dict[str, Any]
     call_soon_ack: Callable[..., Any]
+    task_consumer: Any
+    queue_of: Callable[[Any], str]
 
     def update_strategies(self) -> None:
         for task in self.app.tasks.values():
@@ -103,9 +106,10 @@ class Parking:
 
     def park(self, message: Any, reason: str, detail: str) -> bool:
         """Move `message` to the dead letters of its queue. When that fails, it goes back to its queue."""
-        queue, info = self.origin(message), message.delivery_info or {}
-        where = (info.get("exchange") or "", info.get("routing_key") or "")
-        note, parked = Note(queue, reason, detail, self.hostname, *where), True
+        queue, info = self.queue_of(message), message.delivery_info or {}
+        published = info.get(PUBLISHED) or (info.get("exchange") or "", info.get("routing_key") or "")
+        line = " ".join(detail.split())[:DETAIL]
+        note, parked = Note(queue, reason, line, self.hostname, *published), True
         try:
             if is_rabbitmq(self.connection):
                 rabbitmq.park(self.app, message, note)
@@ -113,33 +117,29 @@ class Parking:
                 parked = redis.park(message, note)
         except Exception as error:  # noqa: BLE001  whatever it is, the message must not be acknowledged
             log.error("dead letter: could not be parked in dead.%s and stays in its queue: %s", queue, error)  # noqa: TRY400
-            self.timer.call_after(RETRY, message.reject_log_error, (log, self.connection_errors, True))
+            self.timer.call_after(RETRY, self._give_back, (message,))
             return False
         if parked:
             task_id, name = _identity(message)
-            line = " ".join(detail.split())[:300]
             log.error("dead letter: %s[%s] parked in dead.%s: %s: %s", name or "-", task_id or "-", queue, reason, line)
             message.ack_log_error(log, self.connection_errors)
             metrics.count("dead_letters", queue=queue, reason=reason)
+        else:
+            log.warning("dead letter: %s of %s is another worker's by now", message.delivery_tag, queue)
         return parked
 
     def park_malformed(self, queue: str, tag: str, element: bytes, reason: str) -> None:
         """Park what the transport found in the list of `queue` and cannot take for a message."""
-        if redis.park_malformed(
-            self.task_consumer.channel, tag, element, Note(queue, "not-a-task", reason, self.hostname)
-        ):
-            log.error("dead letter: parked in dead.%s: not-a-task: %s", queue, reason)
+        note = Note(queue, "not-a-task", reason[:DETAIL], self.hostname)
+        if redis.park_malformed(self.task_consumer.channel, tag, element, note):
+            log.error("dead letter: parked in dead.%s: not-a-task: %s", queue, note.detail)
             metrics.count("dead_letters", queue=queue, reason="not-a-task")
 
-    def origin(self, message: Any) -> str:
-        """The queue that `message` came from."""
-        info = message.delivery_info or {}
-        tags = {tag: name for name, tag in self.task_consumer._active_tags.items()}  # noqa: SLF001
-        queues = self.app.amqp.queues.consume_from
-        name = tags.get(info.get("consumer_tag")) or info.get("routing_key")
-        if name in queues or name in self.app.amqp.queues:
-            return str(name)
-        return str(next(iter(queues), self.app.conf.task_default_queue))
+    def _give_back(self, message: Any) -> None:
+        try:
+            message.reject(requeue=True)
+        except (*self.connection_errors, MessageStateError):  # type: ignore[misc]
+            log.debug("dead letter: the connection of %s was lost, and with it the claim", message.delivery_tag)
 
 
 class ParkingRequest:
@@ -204,6 +204,12 @@ def _error(fault: Fault, name: str) -> Exception:
 
 class Consumer(Parking, consumer.Consumer):  # type: ignore[misc]
     """On Redis."""
+
+    def queue_of(self, message: Any) -> str:
+        """The queue that `message` came from: named by its routing key, or the first of this worker."""
+        queues = self.app.amqp.queues.consume_from
+        name = (message.delivery_info or {}).get("routing_key")
+        return str(name if name in queues else next(iter(queues)))
 
 
 class RabbitMQConsumer(Parking, RabbitMQBase):

@@ -6,6 +6,7 @@ Read in Celery 5.7.0: worker/consumer/consumer.py, worker/consumer/delayed_deliv
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from amqp.exceptions import ResourceLocked
@@ -15,11 +16,13 @@ from celery.utils.log import get_logger
 from celery.worker import consumer
 from celery.worker.state import maybe_shutdown
 from kombu.common import Broadcast
+from vine import promise
 
 from celery_runtime.rabbitmq.topology import delay_exchange
 from celery_runtime.settings import ConfigError
 
 LOCKED_RETRY = 5  # seconds; RabbitMQ forgets a connection that died without a word after two heartbeats, 20 s
+PUBLISHED = "published"  # key of a message's delivery info: its exchange and routing key
 DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 
 log = get_logger(__name__)
@@ -51,6 +54,28 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
             *(step for step in consumer.Consumer.Blueprint.default_steps if step != DELAYED_DELIVERY),
             "celery_runtime.rabbitmq.worker:Topology",
         )
+
+    def create_task_handler(self, promise: Any = promise) -> Callable[[Any], Any]:
+        """Let a task be retried in the queue that it came from.
+
+        A retry goes where its message was published. With a countdown Celery then looks for a queue, finds none in an
+        exchange and a routing key, and takes the default queue; a queue's name as in the default exchange it keeps.
+        """
+        handle: Callable[[Any], Any] = super().create_task_handler(promise)
+
+        def on_task_received(message: Any) -> Any:
+            info = message.delivery_info
+            info[PUBLISHED] = info["exchange"], info["routing_key"]
+            info["exchange"], info["routing_key"] = "", self.queue_of(message)
+            return handle(message)
+
+        return on_task_received
+
+    def queue_of(self, message: Any) -> str:
+        """The queue whose consumer got `message`."""
+        tag = message.delivery_info["consumer_tag"]
+        tags: dict[str, str] = self.task_consumer._active_tags  # noqa: SLF001
+        return next(name for name, each in tags.items() if each == tag)
 
     def start(self) -> None:
         try:

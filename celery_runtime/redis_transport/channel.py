@@ -24,6 +24,8 @@ from celery_runtime.redis_transport.messages import MalformedError, Message, par
 from celery_runtime.redis_transport.qos import QoS
 from celery_runtime.redis_transport.steps import Steps
 
+REPLIES = ".reply.celery.pidbox"  # to `inspect`, whose caller may be gone: without an end they stay for ever
+REPLIES_KEPT = 60_000  # milliseconds
 logger = get_logger(__name__)
 
 
@@ -63,7 +65,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         """Let the next turn of the loop carry the acknowledgement; a thread of the pool wakes the loop for it."""
         if not self.held.settle(tag):
             return
-        loop = self.held.loop or (None if self.closed else self.connection.loop)
+        loop = self.held.loop or (self.connection and self.connection.loop)
         if loop is not None:
             loop.call_soon(_nothing)
         elif not self.closed:
@@ -118,6 +120,12 @@ class Channel(stock.Channel):  # type: ignore[misc]
                 self.qos.append(message, tag)
             return message
         return None
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        super()._put(queue, message, **kwargs)
+        if queue.endswith(REPLIES):
+            with self.conn_or_acquire() as client:
+                client.pexpire(queue, REPLIES_KEPT)
 
     def _purge(self, queue: str) -> int:
         self.steps.give_back(queue)

@@ -13,7 +13,7 @@ class Held:
     acks: (queue, delivery tag) that were settled here and wait to be sent; safe to append to from any thread.
     repeated: delivery tags among them that were sent before, over a connection that broke before the answer.
     returns: (queue, delivery tag) that the next channel hands back.
-    loop: kombu's, which sends the acknowledgements of a channel that is lost too.
+    loop: of the worker, which carries acknowledgements whatever becomes of the channel.
     outlives: whether running tasks keep their messages when the channel is lost; the next channel then goes on.
     """
 

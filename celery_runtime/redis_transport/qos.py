@@ -6,6 +6,7 @@ from typing import Any
 
 from kombu.log import get_logger
 from kombu.transport import redis as stock
+from redis import RedisError
 
 STOCK_EVERY = 12  # sweeps; what plain kombu workers left behind is looked at once a minute
 logger = get_logger(__name__)
@@ -46,8 +47,14 @@ class QoS(stock.QoS):  # type: ignore[misc]
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         self._on_collect.cancel()
-        if self.channel.do_restore and not self.channel.held.outlives and not self.channel.lost:
+        channel = self.channel
+        if not channel.do_restore or channel.held.outlives or channel.lost:
+            return
+        try:
             self.restore_unacked()
+        except (*channel.connection_errors, RedisError) as error:  # told at the exit of the interpreter too
+            logger.warning("what is held comes back after its visibility timeout: %s", error)
+            channel.lost = True
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
         """Put back what nobody renewed within the visibility timeout; every `interval`-th call looks."""

@@ -92,6 +92,13 @@ local function list_of(raw, base, separator, steps)
   return best == 0 and base or base .. separator .. best
 end
 
+-- kombu tells of a redelivery in the headers and in delivery_info
+local function marked(raw, where)
+  local before, after = string.match(raw, where)
+  if not before or string.find(after, '^"redelivered": true') then return raw end
+  return before .. '"redelivered": true' .. (string.sub(after, 1, 1) == '}' and '' or ', ') .. after
+end
+
 local function restored(raw, died)
   local first, tag, last = find_tag(raw)
   if died and first then
@@ -99,10 +106,8 @@ local function restored(raw, died)
     local following = (base or tag) .. '~' .. ((count or 0) + 1)
     raw = string.sub(raw, 1, first - 1) .. following .. string.sub(raw, last)
   end
-  if not string.find(raw, '"redelivered": true', 1, true) then
-    raw = string.gsub(raw, '"delivery_info": {"', '"delivery_info": {"redelivered": true, "', 1)
-  end
-  return raw
+  raw = marked(raw, '^(.-"headers": {)(.*)$')
+  return marked(raw, '^(.*"delivery_info": {)(.*)$')
 end
 
 -- the message in an entry of unacked, whether kombu wrote it or CLAIM; nothing when it came by another routing key

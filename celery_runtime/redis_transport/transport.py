@@ -5,6 +5,7 @@ Read in kombu 5.7.0: kombu/transport/redis.py, MultiChannelPoller and Transport.
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -65,7 +66,8 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
 
 class Transport(stock.Transport):  # type: ignore[misc]
     Channel = Channel
-    loop: Any = None  # the event loop that turns the channels, if it is not drain_events()
+    loop: Any = None  # kombu's Hub, when one turns the channels instead of drain_events()
+    _tick: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,8 +78,14 @@ class Transport(stock.Transport):  # type: ignore[misc]
         super().register_with_event_loop(connection, loop)
         for callback in set(loop.on_tick) - before:
             loop.on_tick.discard(callback)
-        loop.on_tick.add(lambda: self._turn(loop))
-        self.loop = loop
+        self.loop, self._tick = loop, partial(self._turn, loop)
+        loop.on_tick.add(self._tick)
+
+    def close_connection(self, connection: Any) -> None:
+        """Leave the loop, which kombu's transports of lost connections do not."""
+        if self.loop is not None:
+            self.loop.on_tick.discard(self._tick)
+        super().close_connection(connection)
 
     def _turn(self, loop: Any) -> None:
         """Like kombu's, which registers every connection anew in every turn: two system calls each."""

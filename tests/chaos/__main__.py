@@ -57,6 +57,7 @@ def _play(matrix, plays, celery, arguments):
 def _tell(outcome, arguments):
     verdict = f"{'holds' if outcome.holds else 'FAILS'} after {outcome.seconds:.0f} s"
     print(f"row {outcome.row} on {outcome.broker}, {outcome.celery}: {verdict} ({outcome.title})", flush=True)
+    print(f"  {outcome.accepted} accepted, {outcome.lost} lost, {outcome.doubled} doubled, {outcome.rerun} re-run")
     for line in [*outcome.complaints, *outcome.remarks]:
         print(f"  {line}", flush=True)
     for name, log in outcome.logs.items():

@@ -99,14 +99,16 @@ class Lab:
         return self.docker.networks.create(f"{self.prefix}-{name}", driver="bridge", labels=self.labels)
 
     def _remove_leftovers(self):
-        owned = self.docker.containers.list(all=True, filters={"label": LABEL})
+        owned = self.docker.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
         owned += self.docker.networks.list(filters={"label": LABEL})
         for owner in {_owner(thing) for thing in owned}:
             if not psutil.pid_exists(int(owner)):
                 self._remove(owner)
 
     def _remove(self, owner):
-        for container in self.docker.containers.list(all=True, filters={"label": f"{LABEL}={owner}"}):
+        for container in self.docker.containers.list(
+            all=True, filters={"label": f"{LABEL}={owner}"}, ignore_removed=True
+        ):
             remove(container)
         for network in self.docker.networks.list(filters={"label": f"{LABEL}={owner}"}):
             network.remove()

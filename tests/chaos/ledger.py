@@ -87,8 +87,8 @@ class Account:
 
     @property
     def running(self):
-        """Ids with more starts than ends: running, or cut off."""
-        return {task for task, count in self.starts.items() if count > self.ends[task]}
+        """What started and has not ended: it runs, or was cut off."""
+        return self.starts.keys() - self.ends.keys()
 
     @property
     def doubled(self):

@@ -58,7 +58,7 @@ class BusyError(Exception):
         self.retry_after = retry_after
 
 
-@app.task(bind=True, base=RetryingTask, max_retries=3, retry_backoff_max=1)
+@app.task(bind=True, base=RetryingTask, max_retries=2, retry_backoff_max=1)
 def flaky(self, key, failures):
     note(key, attempt=self.request.retries + 1)
     if self.request.retries < failures:
@@ -112,9 +112,8 @@ def fails(self, key, seconds):
 
 
 @app.task(**LOCK)
-def heedless(self, key, seconds):
-    note(key, what="start", token=self.fencing_token)
-    time.sleep(seconds)
+def robbed(self, key):
+    app.backend.client.set(self.lock_key(key), "another 1", px=60_000)
     return "done"
 
 

@@ -21,16 +21,11 @@ def publish_and_die(*arguments):
 
 step, key = sys.argv[1:]
 publish = publishing.publish
+outbox.relay.nudge = die if step == "before the publishing" else lambda _session: None
 with transaction() as session:
     outbox.send(session, run.s(key))
     session.flush()
     if step == "before the commit":
         die()
-    if step == "before the publishing":
-        outbox.relay.nudge = die
-        session.connection().commit()
-        die()
-    outbox.relay.nudge = lambda _session: None
-if step == "before the deletion":
-    publishing.publish = publish_and_die
+publishing.publish = publish_and_die
 outbox.relay.run()

@@ -15,16 +15,15 @@ STOCK = "kombu.transport.redis:Transport"
 
 
 class Peer:
-    """One connection over `transport`; `received` are the messages, not acknowledged."""
+    """One connection over `transport` to a port or URL; `received` are the messages, not acknowledged."""
 
     def __init__(self, port, transport=CLAIMS, *, password, host="127.0.0.1", user="celery", ssl=False, **options):
+        where = {"hostname": port} if isinstance(port, str) else {"hostname": host, "port": port, "virtual_host": "0"}
         self.connection = Connection(
+            **where,
             transport=transport,
-            hostname=host,
-            port=port,
             userid=user,
             password=password,
-            virtual_host="0",
             ssl=ssl,
             transport_options={"socket_timeout": 10, "max_connections": 200, **options},
         )

@@ -33,6 +33,6 @@ def test_a_task_longer_than_rabbitmqs_patience_runs_once_and_the_worker_stays_co
     assert worker.get("/livez")[0] == 200
     worker.wait(lambda: {task.state, next_task.state} == {"SUCCESS"}, "both tasks to end")
 
-    assert notes.read_text() == "started\n" * 2
+    assert len(notes.read_text().splitlines()) == 2
     assert "Connection to broker lost" not in worker.log() and "heartbeats missed" not in worker.log()
     producer.close()

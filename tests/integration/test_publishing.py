@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -64,6 +62,7 @@ def test_a_post_is_accepted_without_its_broker_and_announced_when_it_is_back(ser
     assert service.stop("beat-posts") == 0
 
 
+@pytest.mark.slow
 def test_a_process_that_never_had_a_connection_waits_for_its_broker(bases, key, broker):
     url = f"{'REDIS' if broker == 'redis' else 'RABBITMQ'}_URL"
     address, _, path = bases.service.environment[url].rpartition("/")
@@ -71,19 +70,21 @@ def test_a_process_that_never_had_a_connection_waits_for_its_broker(bases, key, 
     proxy = Proxy(int(port))
     script = (
         "from tests.integration.bases_app import app, run; from celery_runtime.publishing import publish_patiently\n"
-        f"publish_patiently(app); run.apply_async(({key!r},), ignore_result=True)"
+        f"publish_patiently(app); print('begins', flush=True); run.apply_async(({key!r},), ignore_result=True)"
     )
     environment = bases.service.environment | {url: f"{host}:{proxy.port}/{path}"}
-    publisher = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=environment, start_new_session=True)
+    publisher = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=environment, stdout=subprocess.PIPE)
     try:
+        assert publisher.stdout.readline() == b"begins\n"
         with pytest.raises(subprocess.TimeoutExpired):
             publisher.wait(FIRST_TRY)
         proxy.open()
         assert publisher.wait(60) == 0
     finally:
         if publisher.poll() is None:
-            os.killpg(publisher.pid, signal.SIGKILL)
+            publisher.kill()
             publisher.wait()
+        publisher.stdout.close()
         proxy.close()
     until(lambda: bases.notes(key))
 
@@ -104,6 +105,7 @@ def test_redis_without_memory_is_an_error_that_says_so(images, containers, key, 
         container.remove(force=True, v=True)
 
 
+@pytest.mark.slow
 def test_rabbitmq_without_memory_is_an_error_within_the_bound(bases, broker, request):
     if broker == "redis":
         pytest.skip("of RabbitMQ")

@@ -52,6 +52,8 @@ def test_what_nobody_renews_comes_back_in_order_and_counts_its_deliveries(peer, 
         assert [message.delivery_info.get("redelivered", False) for message in second.received] == [
             count > 0 for count in counts
         ]
+        marks = [message.headers.get("redelivered", False) for message in second.received]
+        assert marks == [count > 0 for count in counts]
         second.channel.steps.sweep("q", 0)
         second.received.clear()
         second.channel.held.keep_only(set())
@@ -140,3 +142,16 @@ def test_purging_and_deleting_takes_what_is_on_its_way_too(peer, admin):
     admin.lmove("q", keys.claiming("q"), "RIGHT", "LEFT")
     consumer.channel.queue_delete("q")
     assert not admin.exists("q", keys.claiming("q"))
+
+
+def test_a_message_that_comes_back_is_changed_in_nothing_but_its_marks(peer, admin):
+    consumer = peer().consume("q")
+    headers = {"delivery_info": {"mine": 1}, "redelivered": False, "list": [], "none": None, "number": 1.0e300}
+    consumer.send("q", {"a": []}, headers=headers)
+    consumer.get(1)
+    consumer.received[0].requeue()
+    again = consumer.get(2)[1]
+
+    assert again == {"a": []}
+    message = consumer.received[1]
+    assert message.headers | {"redelivered": False} == headers and message.delivery_info["redelivered"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
@@ -24,7 +23,7 @@ from tests.integration.test_outages import pausing
 
 # Celery's own backend, which is compared here, calls what redis-py deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
-AWAY = 25  # seconds; Celery's loop would stand still for longer than this
+AWAY = 30  # seconds, in which a task runs out of its 15; Celery's loop would stand still until Redis is back
 
 
 @pytest.fixture
@@ -84,7 +83,9 @@ def test_what_is_stored_is_what_celery_stores(make, server, state, result, conf)
         server.delete(key)
         return pair
 
-    assert stored(ours=True) == stored(ours=False)
+    (ours, our_lifetime), (celerys, its_lifetime) = stored(ours=True), stored(ours=False)
+    assert ours == celerys
+    assert abs(our_lifetime - its_lifetime) < 5
 
 
 def test_a_result_takes_one_trip(make, server):
@@ -186,20 +187,20 @@ def worker(tmp_path, redis, rabbitmq, secrets):
         "BROKER": "rabbitmq", "RABBITMQ_URL": rabbitmq[1], "RABBITMQ_PASSWORD_FILE": password,
         "REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": password,
     }  # fmt: skip
-    queues = "[queues.default]\nconcurrency = 2\nsoft_time_limit = 4\ntime_limit = 5\n"
+    queues = "[queues.default]\nconcurrency = 2\nsoft_time_limit = 14\ntime_limit = 15\n"
     with RuntimeWorker(tmp_path, environment, queues) as worker:
         yield worker
 
 
-def test_the_loop_goes_on_without_redis_and_the_failure_is_stored_when_it_is_back(worker, redis, monkeypatch):
-    producer = worker.producer(monkeypatch)
+def test_the_loop_goes_on_without_redis_and_the_failure_is_stored_when_it_is_back(worker, redis, tmp_path, monkeypatch):
+    producer, notes = worker.producer(monkeypatch), tmp_path / "notes"
+    killed = producer.send_task("anyapp.note", [str(notes), 3600], time_limit=3600, soft_time_limit=3600)
+    worker.wait(lambda: notes.exists() and notes.read_text(), "the first task to start")
     timed_out = producer.send_task("anyapp.stubborn")
-    killed = producer.send_task("anyapp.sleep", [3600], time_limit=3600, soft_time_limit=3600)
-    worker.wait(lambda: {timed_out.state, killed.state} == {states.STARTED}, "both tasks to start")
-    (child,) = {child.pid for child in psutil.Process(worker.process.pid).children()} & {killed.info["pid"]}
+    worker.wait(lambda: "celery_slots_busy 2.0" in worker.get("/metrics")[1], "the second task to start")
 
     with pausing(redis[0]):
-        psutil.Process(child).send_signal(signal.SIGKILL)
+        psutil.Process(int(notes.read_text())).send_signal(signal.SIGKILL)
         began, oldest = time.monotonic(), 0
         while time.monotonic() - began < AWAY:
             oldest = max(oldest, worker.tick_age())
@@ -209,9 +210,7 @@ def test_the_loop_goes_on_without_redis_and_the_failure_is_stored_when_it_is_bac
     assert oldest < AWAY / 2
     worker.wait(lambda: timed_out.state == states.FAILURE, "the failure to be stored")
     assert isinstance(timed_out.result, TimeLimitExceeded)
-    worker.wait(lambda: killed.state in {states.RETRY, states.STARTED}, "the killed task to be tried again")
-    assert "Traceback" not in worker.log().partition("Hard time limit")[2].partition("TimeLimitExceeded")[0]
+    worker.wait(lambda: len(notes.read_text().splitlines()) == 2, "the killed task to be tried again")
     killed.revoke(terminate=True)
     worker.wait(lambda: killed.state == states.REVOKED, "the task to be ended")
     producer.close()
-    assert json.loads(worker.get("/livez")[1])["state"] == "ready"

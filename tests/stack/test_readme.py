@@ -48,6 +48,7 @@ def test_every_other_command_does_what_the_readme_says(stack, commands):
     assert '"accepted":2000' in answers["curl http://127.0.0.1:8000/faults/ledger/BATCH"]
     assert "worker-media" in answers["make status"]
     assert "lost 0, doubled 0" in answers["make smoke"]
+    assert re.search("No dead letters|REASON", answers["make dead-letters"])
 
 
 def type_in(stack, command, answers):

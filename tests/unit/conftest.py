@@ -19,6 +19,7 @@ def plain_environment(monkeypatch):
         "RUNTIME_",
         "VISIBILITY_",
         "SENTINEL_",
+        "DELIVERY_",
     )
     for name in os.environ:
         if name.startswith(ours):

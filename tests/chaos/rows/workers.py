@@ -5,14 +5,15 @@ from __future__ import annotations
 from tests.chaos.matrix import row
 
 STOP_MARGIN = 3.0  # seconds beyond the running task that a stop under load may take (the acceptance)
+SWEEP = 5  # seconds between two looks for messages of workers that are gone (unacked_restore_interval)
 # Seconds from a SIGKILL until what ran has ended: the visibility timeout of 60 s and a sweep; the closed connection.
 AFTER_KILL = {"redis": 75, "rabbitmq": 10}
 
 
 @row(1, "worker SIGTERM under load, short tasks", alone=True)
 def stop_under_load(trial):
-    # The short form runs on any machine: it tells a drain from the 30 s that stock Celery waits in half of its stops.
-    task, between, (stops, margin) = 0.1, 20, trial.pick(short=(3, 10.0), full=(30, STOP_MARGIN))
+    # The short form runs on busy machines: it tells a drain from the 30 s that stock Celery waits in half of its stops.
+    task, between, (stops, margin) = 0.1, 20, trial.pick(short=(2, 15.0), full=(30, STOP_MARGIN))
     worker = trial.worker()
     producer = trial.publishing("sleep", (stops + 1) * between + 40, seconds=task)
     slowest = 0.0
@@ -43,7 +44,7 @@ def task_within_grace(trial):
 
 @row(5, "worker SIGKILL under load", alone=True)
 def kill_under_load(trial):
-    kills, between = trial.pick(short=(4, 150), full=(40, 600))
+    kills, between = trial.pick(short=(3, 100), full=(40, 600))
     limit = AFTER_KILL[trial.broker.name]
     if not trial.full:
         trial.variables["VISIBILITY_TIMEOUT"] = "10"
@@ -64,7 +65,7 @@ def kill_under_load(trial):
 
 @row(3, "worker SIGTERM, task longer than the drain")
 def task_beyond_drain(trial):
-    seconds, drain = trial.pick(short=(12, 2), full=(60, 10))
+    seconds, drain = trial.pick(short=(26, 2), full=(60, 10))
     trial.serve(concurrency=1, time_limit=seconds + 30, drain=drain, requeue_on_drain=True)
     workers = {worker.name: worker for worker in (trial.worker("a"), trial.worker("b"))}
     trial.publish("sleep", 1, seconds=seconds)
@@ -72,10 +73,11 @@ def task_beyond_drain(trial):
     runs = workers[trial.account.events[0].host]
     took, _ = runs.stop(grace=drain + 20)
     stopped = trial.now()
-    trial.expect(took <= drain + trial.pick(short=10.0, full=STOP_MARGIN), f"the stop took {took:.1f} s")
-    trial.until(lambda account: len(account.events) >= 2, "the task to start on the other worker")
-    again = trial.account.events[1].at - stopped
-    trial.expect(again <= 5, f"it started again {again:.1f} s after the stop, at most 5 s")
+    trial.expect(took <= drain + trial.pick(short=15.0, full=STOP_MARGIN), f"the stop took {took:.1f} s")
+    trial.until(lambda account: account.rerun, "the task to start on the other worker", 90)
+    starts = [event.at for event in trial.account.events if event.what == "start"]
+    again, limit = starts[1] - stopped, trial.pick(short=20, full=5)
+    trial.expect(again <= limit, f"it started again {again:.1f} s after the stop, at most {limit} s")
     trial.settle(seconds + 60)
     trial.judge(lost=0, doubled=0, rerun=1)
 
@@ -156,11 +158,11 @@ def countdown_held(trial):
     worker.stop()
     worker.start().wait_until_ready()
     worker.kill()
-    worker.start()
+    worker.start().wait_until_ready()
+    ready = trial.now() + (int(trial.environment()["VISIBILITY_TIMEOUT"]) + SWEEP if trial.on_redis else 0)
     trial.settle(delay + 90)
     starts = [event.at for event in trial.account.read().events if event.what == "start"]
-    early, late = before + delay - min(starts, default=0), max(starts, default=0) - after - delay
-    trial.remark(f"started between {-early:.1f} s and {late:.1f} s after the time")
+    early, late = before + delay - min(starts, default=0), max(starts, default=0) - max(after + delay, ready)
     trial.expect(early <= 1, f"started {early:.1f} s too early")
     trial.expect(late <= 5, f"started {late:.1f} s late, at most 5 s")
     trial.judge(lost=0, doubled=0, rerun=0)

@@ -35,9 +35,9 @@ def sleep(seconds):
 
 @app.task
 def note(path, seconds=0):
-    """Append a line to `path`, then wait."""
+    """Append a line with the process' id to `path`, then wait."""
     with Path(path).open("a") as file:
-        file.write("started\n")
+        file.write(f"{os.getpid()}\n")
     time.sleep(seconds)
 
 

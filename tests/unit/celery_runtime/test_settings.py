@@ -46,6 +46,11 @@ def test_rabbitmq_carries_tasks_and_redis_the_results(monkeypatch):
         ("REDIS_URL", "sentinel://a/zero", ["database 'zero' is not a number"]),
         ("RUNTIME_OFF", "drain,brakes", ["RUNTIME_OFF = 'drain,brakes'", "no part 'brakes'", "claim, lease, drain"]),
         ("VISIBILITY_TIMEOUT", "1", ["VISIBILITY_TIMEOUT = '1'", "greater than or equal to 5", "=60"]),
+        ("RABBITMQ_URL", "amqp://a/v;amqp://", ["'amqp://': it names no host"]),
+        ("RABBITMQ_URL", "amqp://a/v;amqp://b:x/v", ["'amqp://b:x/v'", "Port could not be"]),
+        ("RABBITMQ_URL", "amqp://a/v;redis://b/0", ["different kinds of servers"]),
+        ("RABBITMQ_URL", "amqp://a/v;amqp://u:hunter2@b/v", ["RABBITMQ_URL contains a password"]),
+        ("DELIVERY_LIMIT", "0", ["DELIVERY_LIMIT = '0'", "DELIVERY_LIMIT=5"]),
         ("HEALTH_PORT", "70000", ["HEALTH_PORT = '70000'", "65535", "HEALTH_PORT=9808"]),
         ("HEALTH_PORT", "http", ["HEALTH_PORT = 'http'", "integer"]),
         ("REDIS_PASSWORD", "hunter2", ["REDIS_PASSWORD is a secret", "REDIS_PASSWORD_FILE"]),
@@ -63,6 +68,15 @@ def test_a_fault_names_variable_value_and_remedy_but_no_secret(monkeypatch, name
     for text in names:
         assert text in str(error.value)
     assert "hunter2" not in str(error.value)
+
+
+def test_each_node_of_a_cluster_gets_the_password(monkeypatch, tmp_path):
+    (tmp_path / "password").write_text("p@ss\n")
+    monkeypatch.setenv("BROKER", "rabbitmq")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://celery@a:5672/v;amqp://celery@b:5672/v")
+    monkeypatch.setenv("RABBITMQ_PASSWORD_FILE", str(tmp_path / "password"))
+
+    assert load(RuntimeSettings).broker_url == "amqp://celery:p%40ss@a:5672/v;amqp://celery:p%40ss@b:5672/v"
 
 
 def test_a_variable_given_twice_is_refused(monkeypatch, tmp_path):
