@@ -40,8 +40,6 @@ def parse(raw: bytes, tag: str) -> dict[str, Any]:
     if not isinstance(headers, dict) or not isinstance(properties.get("delivery_info", {}), dict):
         raise MalformedError("its headers or its delivery_info are no table")
     properties["delivery_tag"] = tag
-    if properties.get("delivery_info", {}).get("redelivered"):
-        headers["redelivered"] = True
     count = deliveries(tag)
     if count:
         headers["x-delivery-count"] = count

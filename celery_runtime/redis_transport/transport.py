@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
     def on_poll_start(self) -> None:
         for channel in list(self._channels):
-            if channel.active_queues or channel.held.acks:
+            if not channel._in_poll and (channel.held.acks or channel.active_queues):
                 self._register_BRPOP(channel)
             for waiter in channel.claims.waiters_to_start():
                 if not self._client_registered(channel, waiter.client, waiter.name):

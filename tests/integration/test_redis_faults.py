@@ -151,10 +151,12 @@ def test_an_acknowledgement_that_was_under_way_when_the_connection_broke_is_sent
     following.channel.held.outlives = lost.channel.held.outlives = True
     lost.send("q", 1, 2)
     lost.get(2)
-    admin.client_pause(1000)
-    with event_loop(lost):
+    with event_loop(lost) as run:
+        run(lambda: lost.channel.claims.idle and not lost.channel._in_poll)
+        lost.channel.client.connection.send_command = lambda *_: None  # what is sent now does not arrive
         lost.received[0].ack()
-        lost.connection.transport.cycle.on_poll_start()  # sent, and not answered
+        lost.connection.transport.cycle.on_poll_start()
+        assert lost.channel._in_poll and not lost.channel.held.acks
         lost.channel.lost = True
     following.channel.take_over(lost.channel.held)
     following.consume("other")

@@ -12,9 +12,10 @@ OLD = 10_000  # seconds, more than any timeout here
 
 @pytest.mark.parametrize("queue", ["q", "größe/1", 'a"b', "a:b"])
 def test_what_a_plain_consumer_left_behind_comes_back_after_its_own_timeout(peer, admin, queue):
-    stock, ours = peer(STOCK).consume(queue, "other"), peer(stock_visibility_timeout=100)
+    other = queue[:-1] + "z"
+    stock, ours = peer(STOCK).consume(queue, other), peer(stock_visibility_timeout=100)
     stock.send(queue, 1, 2, priority=6)
-    stock.send("other", 3)
+    stock.send(other, 3)
     stock.get(3)
     stock.die()
     ours.consume(queue)

@@ -112,6 +112,7 @@ def test_a_message_for_a_consumer_that_is_full_goes_to_one_that_is_not(peer, adm
         full_one.send("q", 0, priority=9)
         run(lambda: full_one.received)
         full_one.send("q", 1, priority=3)
+        run(lambda: admin.llen("q\x06\x163") == 1)
 
         def one_takes_it():
             free.turn(0.01)
