@@ -9,7 +9,8 @@ An error says that nothing was confirmed, not that nothing arrived: what a pause
 delivers when it goes on.
 
 Read in Celery 5.7.0 and kombu 5.7.0: kombu/connection.py, `ensure` (what a retry policy may hold) and
-`_extract_failover_opts` (the time-out of a first connection); celery/app/base.py, `_backend` (one for each thread).
+`_extract_failover_opts` (the time-out of a first connection); celery/app/amqp.py, `_callback_publish_max_retries`, and
+celery/backends/redis.py, `_chord_publish_claim_expires`; celery/app/base.py, `_backend` (one for each thread).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from amqp.exceptions import AccessRefused
 from celery import Celery
 from celery.canvas import Signature
 from celery.exceptions import BackendError
-from celery.signals import worker_init
+from celery.signals import before_task_publish, worker_init
 from celery.states import PENDING
 from kombu.exceptions import EncodeError, KombuError, OperationalError
 from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError
@@ -37,8 +38,7 @@ from celery_runtime.settings import RuntimeSettings, load
 
 # Pauses between tries (s). A first try over a fresh connection ends on its own after about 5 s.
 BOUNDED = {"max_retries": 5, "interval_start": 0, "interval_step": 0.5, "interval_max": 2}
-# Not None, which stands for ever too, but for 3 tries where the next task of a chain is published.
-PATIENT = {**BOUNDED, "max_retries": sys.maxsize}
+PATIENT = {**BOUNDED, "max_retries": None}
 LOOK = 0.5  # seconds between two looks at a call's progress
 
 AWAY = (KombuError, AMQPError, RedisError, BackendError, OSError)
@@ -67,6 +67,16 @@ def publish_patiently(app: Celery) -> None:
     app.conf.task_publish_retry_policy = PATIENT
     # A process without a connection would give up after `broker_connection_timeout`, whatever the policy says.
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "connect_retries_timeout": None}
+    before_task_publish.connect(_keep_trying, weak=False, dispatch_uid=f"{__name__}.keep_trying")
+
+
+def _keep_trying(retry_policy: dict[str, Any], **_: Any) -> None:
+    """Say "for ever" in the one way that holds for the next task of a chain too: for it, None stands for 3 tries.
+
+    Not in the settings: from there Celery reckons, try by try, how long a chord's body may take to be published.
+    """
+    if retry_policy.get("max_retries", 0) is None:
+        retry_policy["max_retries"] = sys.maxsize
 
 
 def publish(app: Celery, tasks: Iterable[Signature], timeout: float | None = None, *, pending: bool = False) -> int:
