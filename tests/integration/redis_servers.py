@@ -14,12 +14,15 @@ from app.dev.private_redis import find_server
 from tests.integration.processes import free_port
 
 
+CLUSTER_BUS = 55_535  # of a port above it the port of the cluster bus would be none
+
+
 class LocalServer:
     """A redis-server on a free port of this machine; `options` are further lines of redis.conf."""
 
-    def __init__(self, folder, *options, port=None, password="", sentinel=False):
+    def __init__(self, folder, *options, password="", sentinel=False):
         self.folder = folder
-        self.port = port or free_port()
+        self.port = next(port for port in iter(free_port, None) if port < CLUSTER_BUS)
         self.password = password
         if password:
             options = (*options, f"requirepass {password}", f"masterauth {password}")
