@@ -30,11 +30,19 @@ def test_no_message_is_acknowledged_before_its_task_ended(installed, broker):
     assert conf.accept_content == ["json"]
 
 
-def test_redis_delivers_no_running_task_a_second_time(installed):
+def test_redis_gives_a_dead_workers_messages_back_within_a_minute(installed):
     conf = installed("redis").conf
 
-    assert conf.broker_transport_options["visibility_timeout"] >= 2 * 7230  # the longest queue's grace
-    assert conf.broker_transport_options["socket_timeout"] == 10
+    assert conf.broker_transport_options["visibility_timeout"] == 60
+    assert conf.broker_transport_options["socket_timeout"] == 5
+
+
+def test_parts_that_are_switched_off_stay_celerys(installed, monkeypatch):
+    steps = len(installed("redis").steps["consumer"])
+
+    monkeypatch.setenv("RUNTIME_OFF", "claim, lease,drain,health")
+
+    assert len(installed("redis").steps["consumer"]) == steps - 3  # lease, which claims too; drain; health
 
 
 def test_rabbitmq_confirms_every_message_into_a_quorum_queue(installed):
@@ -43,6 +51,13 @@ def test_rabbitmq_confirms_every_message_into_a_quorum_queue(installed):
     assert conf.broker_transport_options == {"confirm_publish": True}
     assert {queue.queue_arguments["x-queue-type"] for queue in conf.task_queues} == {"quorum"}
     assert conf.result_backend.startswith("redis://")
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_workers_park_what_they_cannot_run_unless_that_is_switched_off(installed, monkeypatch, broker):
+    assert "dead_letters" in installed(broker).conf.worker_consumer
+    monkeypatch.setenv("RUNTIME_OFF", "dead-letters")
+    assert "dead_letters" not in installed(broker).conf.worker_consumer
 
 
 def test_only_queues_of_the_file_exist(installed):
