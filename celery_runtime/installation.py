@@ -36,7 +36,7 @@ def install_on(app: Celery) -> Celery:
         results.install(app)
     _install_steps(app, settings, queues)
     if settings.has("publishing"):
-        publishing.install(app, callbacks=settings.has("results"))
+        publishing.install(app)
         limit_arguments(app, settings.max_arguments_kib)
     signals.connect()
     app.celery_runtime_installed = True

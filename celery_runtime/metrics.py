@@ -101,8 +101,11 @@ def gauge(name: str, function: Callable[[], float]) -> None:
 
 def tally(task: str, queue: str) -> Tally:
     """The numbers of `task` from `queue`; always the same object for the same names."""
-    with _lock:
-        return _tallies.setdefault((task, queue), Tally())
+    found = _tallies.get((task, queue))
+    if found is None:
+        with _lock:
+            found = _tallies.setdefault((task, queue), Tally())
+    return found
 
 
 def watch(pulse: Any) -> None:

@@ -9,7 +9,8 @@ An error says that nothing was confirmed, not that nothing arrived: what a pause
 delivers when it goes on.
 
 Read in Celery 5.7.0 and kombu 5.7.0: kombu/connection.py, `ensure` (what a retry policy may hold) and
-`_extract_failover_opts` (the time-out of a first connection); celery/app/base.py, `_backend` (one for each thread).
+`_extract_failover_opts` (the time-out of a first connection); celery/app/amqp.py, `_callback_publish_max_retries`, and
+celery/backends/redis.py, `_chord_publish_claim_expires`; celery/app/base.py, `_backend` (one for each thread).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from amqp.exceptions import AccessRefused
 from celery import Celery
 from celery.canvas import Signature
 from celery.exceptions import BackendError
-from celery.signals import worker_init, worker_process_init, worker_ready
+from celery.signals import before_task_publish, worker_init, worker_process_init, worker_ready
 from celery.states import PENDING
 from kombu.exceptions import EncodeError, KombuError, OperationalError
 from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError
@@ -38,9 +39,6 @@ from celery_runtime.settings import RuntimeSettings, load
 # Pauses between tries (s). A first try over a fresh connection ends on its own after about 5 s.
 BOUNDED = {"max_retries": 5, "interval_start": 0, "interval_step": 0.5, "interval_max": 2}
 PATIENT = {**BOUNDED, "max_retries": None}
-# None, but for what follows a task: there Celery takes None for 3. Its own result backend for Redis counts to this
-# number in each chord and keeps the chord claimed for as many tries; celery_runtime.results does not.
-PATIENT_CALLBACKS = {**BOUNDED, "max_retries": sys.maxsize}
 LOOK = 0.5  # seconds between two looks at a call's progress
 
 AWAY = (KombuError, AMQPError, RedisError, BackendError, OSError)
@@ -58,16 +56,12 @@ class BrokerAwayError(Exception):
         self.accepted = accepted
 
 
-def install(app: Celery, *, callbacks: bool) -> None:
-    """Let the workers of `app` publish patiently, and every other process within bounds.
-
-    callbacks: whether the result backend can bear that what follows a task is tried for ever too.
-    """
+def install(app: Celery) -> None:
+    """Let the workers of `app` publish patiently, and every other process within bounds."""
     app.conf.task_publish_retry_policy = BOUNDED
-    patient = PATIENT_CALLBACKS if callbacks else PATIENT
 
     def be_patient(**_: Any) -> None:
-        publish_patiently(app, patient)
+        publish_patiently(app)
 
     def spare_the_loop(sender: Any, **_: Any) -> None:
         """With a pool of processes the main one publishes from its loop only, to repeat the task of a lost child."""
@@ -79,11 +73,21 @@ def install(app: Celery, *, callbacks: bool) -> None:
     worker_ready.connect(spare_the_loop, weak=False)
 
 
-def publish_patiently(app: Celery, policy: dict[str, Any] = PATIENT) -> None:
+def publish_patiently(app: Celery) -> None:
     """Let this process wait for the broker when it publishes: a task or a Beat entry has nobody to report to."""
-    app.conf.task_publish_retry_policy = policy
+    app.conf.task_publish_retry_policy = PATIENT
     # A process without a connection would give up after `broker_connection_timeout`, whatever the policy says.
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "connect_retries_timeout": None}
+    before_task_publish.connect(_keep_trying, weak=False, dispatch_uid=f"{__name__}.keep_trying")
+
+
+def _keep_trying(retry_policy: dict[str, Any], **_: Any) -> None:
+    """Say "for ever" in the one way that holds for the next task of a chain too: for it, None stands for 3 tries.
+
+    Not in the settings: from there Celery reckons, try by try, how long a chord's body may take to be published.
+    """
+    if retry_policy.get("max_retries", 0) is None:
+        retry_policy["max_retries"] = sys.maxsize
 
 
 def publish(app: Celery, tasks: Iterable[Signature], timeout: float | None = None, *, pending: bool = False) -> int:

@@ -37,7 +37,6 @@ from redis.exceptions import NoScriptError
 LOOP_TIMEOUT = 1.0  # seconds the loop waits for an answer; it needs one, at most, for each child that was lost
 PAUSE = 1.0  # seconds between two tries of the thread
 FLUSH = 10.0  # seconds that a stopping worker waits for what is not stored yet; half of queues.GRACE_MARGIN
-CHORD_CLAIM = 60  # seconds; no longer than a dead worker's message takes to come back
 UNKNOWN = -1
 
 # A result starts with its status (base.py, _get_result_meta). What starts otherwise is compressed or from another
@@ -156,14 +155,6 @@ class OneTrip:
             return int(self.client.evalsha(STORE_SHA, 1, key, value, expires))
         except NoScriptError:
             return int(self.client.eval(STORE, 1, key, value, expires))
-
-    def _chord_publish_claim_expires(self, initial_expires: int, callback: Any) -> int:
-        """Seconds for which no other worker publishes the body of a chord that this one is about to publish.
-
-        A worker that dies in between holds it up for as long. Celery makes it last for all the tries of the publish
-        retry policy, which has no end here.
-        """
-        return max(initial_expires, CHORD_CLAIM)
 
     def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = super()._params_from_url(url, defaults)  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """What a publisher does on RabbitMQ beyond Celery's own: declare the delays before a message goes through them.
 
 Read in Celery 5.7.0: app/base.py (send_task) replaces the queue of a message with eta or countdown by the exchange of
-the longest delay, and then nothing is declared.
+the longest delay, and then nothing is declared. Its delays are whole seconds, and it raises ValueError for one below.
 """
 
 from __future__ import annotations
@@ -9,10 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from celery.app import amqp
+from celery.app import amqp, base
 from kombu.common import Broadcast
 
 from celery_runtime.rabbitmq.topology import DELAY, delay_exchange
+
+
+def round_up_delays() -> None:
+    """Let a delay of less than a second be one second, instead of an error of whoever publishes."""
+    if not hasattr(base.calculate_routing_key, "celerys"):
+        base.calculate_routing_key = _RoutingKeys(base.calculate_routing_key)
+
+
+class _RoutingKeys:
+    def __init__(self, celerys: Callable[[int, str], str]) -> None:
+        self.celerys = celerys
+
+    def __call__(self, countdown: int, routing_key: str) -> str:
+        return self.celerys(max(countdown, 1), routing_key)
 
 
 class AMQP(amqp.AMQP):  # type: ignore[misc]

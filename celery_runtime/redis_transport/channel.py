@@ -104,7 +104,9 @@ class Channel(stock.Channel):  # type: ignore[misc]
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> Any:
         (self.claims.unrecorded.add if no_ack else self.claims.unrecorded.discard)(queue)
         self.claims.idle = False
-        return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
+        consumed = super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
+        self.claims.retire()
+        return consumed
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         while (claimed := self.steps.claim_now(queue, record=not no_ack)) is not None:

@@ -66,6 +66,16 @@ class Claims:
                 self._waiters[key] = Waiter(self.channel, queue, key)
         return [waiter for _, key in lists if not (waiter := self._waiters[key]).sent]
 
+    def retire(self) -> None:
+        """End the waiting connections of queues that are consumed no longer: replies have a queue for each question."""
+        wanted = {key for queue in self.channel.active_queues for key in self.channel.steps.lists(queue)}
+        for key, waiter in list(self._waiters.items()):
+            # One that waits for a message that somebody must acknowledge may still move it, and has to say so.
+            if key not in wanted and (not waiter.sent or waiter.queue in self.unrecorded):
+                del self._waiters[key]
+                waiter.end()
+        self.unrecorded.intersection_update(self.channel.active_queues)
+
     @property
     def waiting(self) -> list[Waiter]:
         return [waiter for waiter in self._waiters.values() if waiter.sent]

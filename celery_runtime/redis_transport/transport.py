@@ -41,6 +41,13 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
             except channel.connection_errors as error:  # told by the connection that claims
                 logger.debug("the sweep has to wait: %s", error)
 
+    def forget(self, channel: Any, client: Any, name: str) -> None:
+        """Stop watching a connection, before it is closed."""
+        sock = self._chan_to_sock.pop((channel, client, name), None)
+        if sock is not None and sock.fileno() in self._fd_to_chan:
+            del self._fd_to_chan[sock.fileno()]
+            self._unregister_from_poll(sock.fileno())
+
     def on_readable(self, fileno: int) -> None:
         channel, name = self._fd_to_chan.get(fileno, (None, ""))
         if channel is None:

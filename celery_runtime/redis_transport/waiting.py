@@ -50,3 +50,12 @@ class Waiter:
         """Read the answer; returns whether a message was moved."""
         self.sent = 0.0
         return self.client.connection.read_response() is not None
+
+    def end(self) -> None:
+        """Give the connection up, and forget it where kombu's poller knows it."""
+        connection, self.client.connection = self.client.connection, None
+        self.channel.handlers.pop(self.name, None)
+        self.channel.connection.cycle.forget(self.channel, self.client, self.name)
+        if connection is not None:
+            connection.disconnect()
+            self.client.connection_pool.release(connection)

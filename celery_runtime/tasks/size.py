@@ -1,8 +1,9 @@
 """Refuse a task whose arguments are too large, where it is published.
 
 A queue of large messages fills the broker's memory, and everybody else's tasks with it; what is large belongs into a
-database or an object store, and its id into the task. What counts is the body of the message as the broker stores it:
-the arguments, and after them what the task carries along: the rest of its chain, its callbacks, the body of its chord.
+database or an object store, and its id into the task. What counts are the arguments, positional and by name, as the
+broker stores them; not what the task carries along, the rest of its chain or the header of its chord: a large canvas is
+one message, and refused in the middle it would break.
 
 Read in Celery 5.7.0: celery/app/amqp.py, `task_protocols` (what makes a message of a call).
 """
@@ -32,17 +33,17 @@ def limit_arguments(app: Celery, kib: int) -> None:
     class LimitedAMQP(base):  # type: ignore[misc]
         def as_task_v2(self, task_id: str, name: str, *args: Any, **kwargs: Any) -> Any:
             message = super().as_task_v2(task_id, name, *args, **kwargs)
-            check(app, name, message.body, kib)
+            check(app, name, message.body[:2], kib)
             return message
 
     app.amqp_cls = LimitedAMQP
     app.__dict__.pop("amqp", None)  # made before, for a setting that was looked at
 
 
-def check(app: Celery, name: str, body: Any, kib: int) -> None:
-    """Raise ArgumentsTooLargeError when `body` of the task `name` is above `kib` KiB once it is serialized."""
+def check(app: Celery, name: str, arguments: Any, kib: int) -> None:
+    """Raise ArgumentsTooLargeError when the `arguments` of the task `name` are above `kib` KiB once serialized."""
     try:
-        _, _, data = dumps(body, app.conf.task_serializer)
+        _, _, data = dumps(arguments, app.conf.task_serializer)
     except EncodeError:
         return  # raised again with its reason, or the call has a serializer of its own
     size = len(data) if data.isascii() else len(data.encode())

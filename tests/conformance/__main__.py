@@ -7,10 +7,13 @@ expected.toml names with a reason.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.conformance import expected, report, schedule
@@ -24,7 +27,12 @@ MANY = 60  # failures that are repeated; more are one fault, not many unsteady t
 def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the containers are removed
-    subprocess.run([Path(__file__).with_name("prepare.sh"), FOLDER], check=True)
+    with _alone():
+        subprocess.run([Path(__file__).with_name("prepare.sh"), FOLDER], check=True)
+        return _compare(arguments)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
     shutil.rmtree(RESULTS, ignore_errors=True)
     RESULTS.mkdir()
     remove_leftovers()
@@ -49,11 +57,12 @@ def _repeat(comparisons: list[Comparison], plan: expected.Expected, jobs: int, n
     """Run what failed in either flavour once more in both, but for what expected.toml explains."""
     suspects = {}
     for found in comparisons:
-        entries = plan.entries(found.suite, found.broker)
-        open_questions = [test for test in found.failed() if not any(entry.covers(test) for entry in entries)]
+        open_questions = [test for test in found.failed() if not plan.covers(found.suite, found.broker, test)]
         if open_questions:
             suspects[found.suite, found.broker] = open_questions
     count = sum(map(len, suspects.values()))
+    if count > MANY:
+        print(f"{count} failed: too many to repeat them", flush=True)
     if not 0 < count <= MANY:
         return
     print(f"Again, in both flavours: the {count} that failed in either ({number})", flush=True)
@@ -62,6 +71,19 @@ def _repeat(comparisons: list[Comparison], plan: expected.Expected, jobs: int, n
     for found in comparisons:
         if (found.suite, found.broker) in suspects:
             found.repeats.append(tuple(runs[Target(found.suite, found.broker, name)] for name in FLAVOURS))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep a second run out of the folder that holds the tests, their environment and the results."""
+    FOLDER.parent.mkdir(exist_ok=True)
+    with FOLDER.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Another run is using {FOLDER}.\n  Wait until it has ended.", file=sys.stderr)
+            sys.exit(2)
+        yield
 
 
 def _arguments() -> argparse.Namespace:

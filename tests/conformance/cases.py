@@ -9,7 +9,6 @@ from typing import Literal
 from xml.etree import ElementTree as ET
 
 Outcome = Literal["passed", "xfailed", "skipped", "failed", "missing"]
-GRAVITY: tuple[Outcome, ...] = ("passed", "xfailed", "skipped", "failed", "missing")
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,9 @@ def read_report(report: Path, tests: Iterable[str]) -> dict[str, Case]:
     except (FileNotFoundError, ET.ParseError):
         return cases
     for element in elements:
-        test, case = names.get((element.get("classname", ""), element.get("name", ""))), _case(element)
-        if test:  # a test and its clean-up, or its subtests, are an element each
-            cases[test] = max(case, cases.get(test, case), key=lambda each: GRAVITY.index(each.outcome))
+        test = names.get((element.get("classname", ""), element.get("name", "")))
+        if test:
+            cases.setdefault(test, _case(element))  # a failed test whose clean-up fails too has a second element
     return cases
 
 

@@ -40,6 +40,9 @@ class Expected:
     def entries(self, suite: str, broker: str) -> list[Differs]:
         return [entry for entry in self.differs if (entry.suite, entry.broker) == (suite, broker)]
 
+    def covers(self, suite: str, broker: str, test: str) -> bool:
+        return any(entry.covers(test) for entry in self.entries(suite, broker))
+
     def files(self, suite: str, broker: str, sources: Path) -> list[str]:
         """Return the files of integration tests to run; raises FileNotFoundError for an entry that names none."""
         out = [entry for entry in self.not_run if entry.suite == suite]

@@ -16,7 +16,8 @@ def show(comparisons: list[Comparison], plan: Expected, *, whole: bool) -> int:
     """Print the table, everything that was left out and everything that failed; returns the exit code."""
     _table(comparisons)
     _left_out(comparisons, plan)
-    _facts(comparisons)
+    _explained(comparisons, plan)
+    _facts(comparisons, plan)
     bad = list(_verdict(comparisons, plan, whole=whole))
     print("\n" + "\n".join(bad or ["No test fails with the runtime that passes with stock Celery on the same broker."]))
     return 1 if bad else 0
@@ -53,15 +54,25 @@ def _by_reason(tests: list[str], run: Run, outcome: str) -> Iterable[tuple[str, 
     return reasons.items()
 
 
-def _facts(comparisons: list[Comparison]) -> None:
-    """Whatever failed even once, and what the tests' own re-runs covered up, in both flavours."""
+def _explained(comparisons: list[Comparison], plan: Expected) -> None:
+    print("\nFails with the runtime only, as expected.toml says:")
     for found in comparisons:
-        if failed := found.failed():
-            print(f"\nFailed at least once, {found.suite} on {found.broker}:")
-        for test in failed:
-            stock, blueprint = found.failures(test)
-            case = found.blueprint[test] if found.blueprint[test].why else found.stock[test]
-            print(f"  {test}\n    of {found.times_run(test)}: stock {stock}, blueprint {blueprint}; {case.why[:160]}")
+        for entry in plan.entries(found.suite, found.broker):
+            if tests := [test for test in found.differences() if entry.covers(test)]:
+                print(f"  {found.suite} on {found.broker}: {entry.reason}")
+                print("".join(f"    {test}\n" for test in tests), end="")
+
+
+def _facts(comparisons: list[Comparison], plan: Expected) -> None:
+    """Tell whatever else failed even once, in either flavour."""
+    print("\nFailed otherwise, even once:")
+    for found in comparisons:
+        for test in found.failed():
+            if not plan.covers(found.suite, found.broker, test):
+                stock, blueprint = found.failures(test)
+                why = (found.blueprint[test].why or found.stock[test].why)[:160]
+                times = f"of {found.times_run(test)} runs stock {stock}, blueprint {blueprint}"
+                print(f"  {found.suite} on {found.broker}: {test}\n    {times}: {why}")
 
 
 def _verdict(comparisons: list[Comparison], plan: Expected, *, whole: bool) -> Iterable[str]:
@@ -70,14 +81,10 @@ def _verdict(comparisons: list[Comparison], plan: Expected, *, whole: bool) -> I
     for found in comparisons:
         for test in found.unknown():
             yield f"{found.suite} on {found.broker}: no outcome with stock Celery: {test}"
-        entries = plan.entries(found.suite, found.broker)
         differences = found.differences()
         for test in differences:
-            reasons = [entry.reason for entry in entries if entry.covers(test)]
-            if reasons:
-                print(f"\nDiffers as expected.toml says, {found.suite} on {found.broker}: {test}: {reasons[0]}")
-            else:
+            if not plan.covers(found.suite, found.broker, test):
                 yield f"{found.suite} on {found.broker}: fails with the runtime only: {test}"
-        for entry in entries:
+        for entry in plan.entries(found.suite, found.broker):
             if whole and not any(entry.covers(test) for test in differences):
                 yield f"expected.toml: {entry.test} on {found.broker} does not differ any more; remove the entry."

@@ -85,7 +85,7 @@ class Post:
         client, element = self.connection.default_channel.client, json.loads(json.loads(letter.place)["message"])
         for _ in range(count):
             element["headers"]["id"] = uuid()
-            redis.park_raw(client, json.dumps(element).encode(), letter.note)
+            client.lpush(keys.dead(QUEUE), redis._envelope(json.dumps(element).encode(), letter.note))
 
     def copies_on_rabbitmq(self, letter, count):
         with self.connection.clone(transport_options={}) as unconfirmed:

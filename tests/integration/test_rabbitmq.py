@@ -122,6 +122,7 @@ def test_a_queue_that_was_made_with_other_arguments_ends_the_worker_with_a_clear
         post.task("shop.add", [1, 2])
 
 
+@pytest.mark.slow
 def test_a_second_worker_of_the_same_name_says_so_and_takes_over(shop):
     start(shop)
     shop.start_worker(QUEUE, "second")
@@ -156,6 +157,7 @@ def test_the_broker_enforces_what_the_queue_says(post, rabbitmq, vhost):
     assert '"x-delivery-limit",-1' in rows[f"dead.{QUEUE}"]
 
 
+@pytest.mark.slow
 def test_the_user_needs_no_right_on_what_is_not_its_own(shop, post, rabbitmq, vhost):
     name = vhost.rpartition("/")[2]
     rights = configured_rights()

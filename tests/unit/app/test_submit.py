@@ -102,11 +102,11 @@ def test_what_was_accepted_before_a_broker_fell_silent_is_known(queued, patience
 
 
 def test_a_slow_broker_is_not_given_up_while_it_accepts(queued, patience):
-    patience(0.3)
+    patience(2)
 
     def tasks():
         for n in range(8):
-            time.sleep(0.1)
+            time.sleep(0.4)  # all in all longer than the patience
             yield app.signature("app.tasks.faults.count", args=["b", n, 0], queue="default")
 
     assert submit.publish(tasks()) == 8

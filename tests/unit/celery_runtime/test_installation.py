@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from celery import Celery
+from celery.signals import before_task_publish
 
 from celery_runtime import install
 from celery_runtime.publishing import publish_patiently
@@ -77,6 +78,9 @@ def test_a_web_process_gives_up_publishing_and_a_worker_does_not(installed):
 
     publish_patiently(app)
     assert app.conf.task_publish_retry_policy["max_retries"] is None
+    policy = dict(app.conf.task_publish_retry_policy)
+    before_task_publish.send(sender="a", retry_policy=policy)
+    assert policy["max_retries"] > 10**9  # where Celery takes None for 3: publishing the next task of a chain
 
 
 def test_a_broken_file_is_a_config_error(installed):

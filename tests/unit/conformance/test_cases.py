@@ -29,6 +29,9 @@ def torn():
 def test_torn(torn):
     pass
 
+def test_failed_and_torn(torn):
+    assert False, "before the clean-up"
+
 def test_skipped():
     pytest.skip("no broker")
 
@@ -64,6 +67,7 @@ def report(tmp_path_factory):
         ("TestMore::test_parametrized[a.b]", "failed", "AssertionError: why"),
         ("test_torn", "failed", "while cleaning up"),
         ("test_skipped", "skipped", "no broker"),
+        ("test_failed_and_torn", "failed", "before the clean-up"),
         ("test_expected_to_fail", "xfailed", "known"),
         ("test_better_than_expected", "failed", "XPASS(strict)"),
     ],
