@@ -51,6 +51,9 @@ def _wrong_options(header: dict[str, Any]) -> str:
         return f"retries = {retries!r} is not a count"
     if limits and not _are_limits(limits):
         return f"timelimit = {limits!r} is not a pair of seconds"
+    stamped = header.get("stamped_headers")
+    if stamped and not isinstance(stamped, list):
+        return f"stamped_headers = {stamped!r} is not a list"
     return ""
 
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 class RuntimeWorker:
     """Starts `celery-runtime COMMAND` in `folder`, which gets the log and queues.toml."""
 
-    def __init__(self, folder, environment, queues="[queues.default]\n", command=("worker", "default"), **variables):
+    def __init__(self, folder, environment, queues="[queues.anyapp]\n", command=("worker", "anyapp"), **variables):
         self.folder = folder
         self.log_file = folder / "worker.log"
         self.port = free_port()

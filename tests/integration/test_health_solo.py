@@ -8,7 +8,7 @@ from tests.integration.runtime_worker import RuntimeWorker
 
 HEARTBEAT = 2  # seconds
 TASK = 10  # seconds; RabbitMQ drops a connection that is silent for two or three heartbeats
-QUEUES = "[queues.default]\npool = 'solo'\nconcurrency = 1\n"
+QUEUES = "[queues.anyapp]\npool = 'solo'\nconcurrency = 1\n"
 
 
 @pytest.fixture

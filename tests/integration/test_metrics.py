@@ -36,7 +36,7 @@ def start(tmp_path, environment):
 
     def start(pool="prefork", **variables):
         concurrency = 1 if pool == "solo" else 2
-        queues = f"[queues.default]\npool = '{pool}'\nconcurrency = {concurrency}\n"
+        queues = f"[queues.anyapp]\npool = '{pool}'\nconcurrency = {concurrency}\n"
         started.append(RuntimeWorker(tmp_path, environment, queues, **variables))
         return started[-1].__enter__()
 
@@ -58,7 +58,7 @@ def scrape(worker):
 
 def ended(samples, task):
     def is_of_task(key):
-        return key[0] == "celery_tasks_ended_total" and key[2:] == ("default", f"anyapp.{task}")
+        return key[0] == "celery_tasks_ended_total" and key[2:] == ("anyapp", f"anyapp.{task}")
 
     return {key[1]: value for key, value in samples.items() if is_of_task(key) and value}
 
@@ -75,9 +75,9 @@ def test_each_delivery_is_counted_with_its_outcome_and_its_times(start, pool, mo
 
     samples = scrape(worker)
     for name in ("celery_tasks_received_total", "celery_tasks_started_total", "celery_task_run_seconds_count"):
-        assert samples[name, "default", "anyapp.add"] == 5
-    assert samples["celery_task_wait_seconds_count", "default", "anyapp.add"] == 5
-    assert 0 < samples["celery_task_wait_seconds_sum", "default", "anyapp.add"] < 300
+        assert samples[name, "anyapp", "anyapp.add"] == 5
+    assert samples["celery_task_wait_seconds_count", "anyapp", "anyapp.add"] == 5
+    assert 0 < samples["celery_task_wait_seconds_sum", "anyapp", "anyapp.add"] < 300
     assert samples["celery_slots",] == (1 if pool == "solo" else 2)
     assert samples["celery_state", "ready"] == 1
     producer.close()
@@ -107,7 +107,7 @@ def test_a_made_up_name_makes_no_series_and_no_label_tells_who_and_where(start, 
     worker.wait(lambda: ended(scrape(worker), "add") == {"succeeded": 1}, "the task to be counted")
 
     text = worker.get("/metrics")[1]
-    for secret in ("shadow-7f3a", task.id, str(worker.process.pid), "127.0.0.1", "default@"):
+    for secret in ("shadow-7f3a", task.id, str(worker.process.pid), "127.0.0.1", "anyapp@"):
         assert secret not in text
     producer.close()
 
@@ -126,7 +126,7 @@ def test_a_lost_connection_is_counted_and_its_tasks_are_redelivered(start, broke
     )
 
     worker.wait(lambda: scrape(worker)["celery_reconnects_total",] == 1, "the worker to come back")
-    redelivered = ("celery_tasks_redelivered_total", "default", "anyapp.sleep")
+    redelivered = ("celery_tasks_redelivered_total", "anyapp", "anyapp.sleep")
     worker.wait(lambda: scrape(worker)[redelivered] == 1, "the task to be delivered again")
     worker.wait(lambda: ended(scrape(worker), "sleep").get("succeeded") == 1, "the task to end")
     producer.close()

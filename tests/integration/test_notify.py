@@ -29,7 +29,7 @@ def systemd():
         yield until
 
 
-@pytest.mark.parametrize("command", [("worker", "default"), ("beat",)], ids=["worker", "beat"])
+@pytest.mark.parametrize("command", [("worker", "anyapp"), ("beat",)], ids=["worker", "beat"])
 def test_systemd_hears_of_start_life_and_stop(tmp_path, redis, secrets, systemd, command):
     environment = {"REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": str(secrets / "password"), "SCHEDULE": "3600"}
     watched = {"NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": WATCHDOG}

@@ -187,7 +187,7 @@ def worker(tmp_path, redis, rabbitmq, secrets):
         "BROKER": "rabbitmq", "RABBITMQ_URL": rabbitmq[1], "RABBITMQ_PASSWORD_FILE": password,
         "REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": password,
     }  # fmt: skip
-    queues = "[queues.default]\nconcurrency = 2\nsoft_time_limit = 14\ntime_limit = 15\n"
+    queues = "[queues.anyapp]\nconcurrency = 2\nsoft_time_limit = 14\ntime_limit = 15\n"
     with RuntimeWorker(tmp_path, environment, queues) as worker:
         yield worker
 

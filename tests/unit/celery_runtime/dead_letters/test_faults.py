@@ -55,6 +55,7 @@ def test_what_celery_can_run_is_left_alone(good):
         (sent(id=7), "arguments", "id = 7"),
         (sent(retries="many"), "arguments", "retries = 'many'"),
         (sent(retries=-1), "arguments", "retries = -1"),
+        (sent(stamped_headers=5), "arguments", "stamped_headers = 5"),
         (sent(timelimit=[1]), "arguments", "timelimit = [1]"),
         (sent(timelimit=["a", None]), "arguments", "timelimit"),
         (sent([1, 2]), "arguments", "the body is not"),
