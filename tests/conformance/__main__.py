@@ -92,7 +92,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--suite", choices=["kombu", "celery", "both"], default="both")
     parser.add_argument("-k", default="", metavar="EXPRESSION", help="only tests that match it, as pytest's -k")
     parser.add_argument(
-        "--jobs", type=int, default=6, help="sessions at a time (default: 6; they wait most of the time)"
+        "--jobs", type=int, default=8, help="sessions at a time (default: 8; they wait most of the time)"
     )
     parser.add_argument("--repeats", type=int, default=3, help="further runs of what failed (default: 3)")
     return parser.parse_args()
