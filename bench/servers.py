@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +11,9 @@ from pathlib import Path
 
 from redis import Redis
 from redis.exceptions import RedisError
+
+from tests.images import image_names
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 START = 90  # seconds
@@ -26,9 +27,7 @@ class BenchError(Exception):
 def redis() -> Iterator[str]:
     """The URL of an empty Redis that writes like the stack's: every second to disk."""
     password = secrets.token_hex(16)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     options = ["--bind", "127.0.0.1", "--port", str(port), "--requirepass", password, "--appendonly", "yes"]
     # The host's own network: the proxy of a published port would be measured as well.
@@ -58,10 +57,8 @@ def rabbitmq() -> Iterator[str]:
 
 @contextmanager
 def _container(service: str, options: list[str], command: list[str]) -> Iterator[str]:
-    started = subprocess.run(
-        ["docker", "run", "--detach", "--rm", "--label", "celery-blueprint.bench", *options, _image(service), *command],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    run = ["docker", "run", "--detach", "--rm", "--label", "celery-blueprint.bench", *options]
+    started = subprocess.run([*run, image_names()[service], *command], capture_output=True, text=True, check=False)
     if started.returncode:
         raise BenchError(f"{service} did not start: {started.stderr.strip()}")
     name = started.stdout.strip()
@@ -69,14 +66,6 @@ def _container(service: str, options: list[str], command: list[str]) -> Iterator
         yield name
     finally:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
-
-
-def _image(service: str) -> str:
-    """The image that `make up` uses on this machine."""
-    source = subprocess.run([ROOT / "tests/images.sh"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    script = f"BROKER=rabbitmq && . deploy/compose/stack.sh && compose {source} config --format json"
-    shown = subprocess.run(["bash", "-euc", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return str(json.loads(shown)["services"][service]["image"])
 
 
 def _inspect(name: str, template: str) -> str:

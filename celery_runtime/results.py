@@ -15,7 +15,6 @@ Read in Celery 5.7.0: celery/backends/base.py and redis.py (what is stored, and 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
@@ -33,6 +32,8 @@ from celery.utils.log import get_logger
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.objects import cached_property
 from redis.exceptions import NoScriptError
+
+from celery_runtime.redis_transport.scripts import sha1
 
 LOOP_TIMEOUT = 1.0  # seconds the loop waits for an answer; it needs one, at most, for each child that was lost
 PAUSE = 1.0  # seconds between two tries of the thread
@@ -53,11 +54,6 @@ end
 redis.call('PUBLISH', KEYS[1], ARGV[1])
 return 1
 """
-
-
-def sha1(script: str) -> str:
-    """The name under which Redis keeps a script."""
-    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 STORE_SHA = sha1(STORE)

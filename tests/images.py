@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def image_names():
+def image_names() -> dict[str, str]:
     """Build what changed; returns the name of each image by Compose service, RabbitMQ's included."""
     source = subprocess.run([ROOT / "tests/images.sh"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     script = f"BROKER=rabbitmq && . deploy/compose/stack.sh && compose {source} config --format json"

@@ -40,10 +40,7 @@ class QoS(stock.QoS):  # type: ignore[misc]
         return max(self.prefetch_count - len(self._delivered), 0) if self.prefetch_count else None
 
     def restore_unacked(self, client: Any = None) -> None:
-        held = self.channel.held
-        self.channel.steps.hand_back([(queue, tag) for queue, tags in held.by_queue().items() for tag in tags])
-        held.keep_only(set())
-        held.returns.clear()
+        self.channel.hand_back(list(self._delivered))
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         self._on_collect.cancel()

@@ -10,6 +10,8 @@ the deliveries before, and the late acknowledgement of a worker that was only su
 
 from __future__ import annotations
 
+import hashlib
+
 _CLOCK = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -203,6 +205,11 @@ end
 return absent
 """
 )
+
+
+def sha1(script: str) -> str:
+    """The name under which Redis keeps a script."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def deliveries(tag: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from hashlib import sha1
 from typing import Any, NamedTuple
 
 import redis
@@ -13,7 +12,7 @@ from kombu.utils.encoding import bytes_to_str
 
 from celery_runtime.redis_transport import keys
 from celery_runtime.redis_transport.held import group
-from celery_runtime.redis_transport.scripts import CLAIM, GIVE_BACK, HAND_BACK, RENEW, SWEEP
+from celery_runtime.redis_transport.scripts import CLAIM, GIVE_BACK, HAND_BACK, RENEW, SWEEP, sha1
 
 SWEPT_AT_ONCE = 100  # messages in one step; it bounds how long other clients of Redis wait for it
 STOCK_LOOKED_AT = 1000  # entries of kombu's own `unacked`, which holds those of other queues too
@@ -34,7 +33,7 @@ class Steps:
     pool: of redis-py, when the steps must outlive the channel.
     """
 
-    claim_sha = sha1(CLAIM.encode(), usedforsecurity=False).hexdigest()
+    claim_sha = sha1(CLAIM)
 
     def __init__(self, channel: Any, pool: Any = None) -> None:
         self.channel = channel

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ import psutil
 from docker.errors import APIError, NotFound
 
 from tests.images import ROOT, image_names
+from tests.ports import free_port
 
 LABEL = "celery-blueprint.chaos"
 WORKLOAD = Path(__file__).parent / "workload"
@@ -73,7 +73,7 @@ class Lab:
             labels=self.labels,
             volumes=[f"{source}:{target}:ro" for source, target in files],
             environment=dict(env),
-            ports={f"{port}/tcp": ("127.0.0.1", _free_port())} if port else None,
+            ports={f"{port}/tcp": ("127.0.0.1", free_port())} if port else None,
             network=self.network.name,
             networking_config={self.network.name: self.docker.api.create_endpoint_config(aliases=list(aliases))},
             log_config={"type": "json-file", "config": {"max-size": "50m"}},
@@ -138,8 +138,3 @@ def until(condition, what, seconds=60.0, pause=0.1):
 def _owner(thing):
     labels = thing.labels if hasattr(thing, "labels") else thing.attrs["Labels"]
     return labels[LABEL]
-
-
-def _free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]

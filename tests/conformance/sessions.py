@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.conformance.brokers import serving
 from tests.conformance.cases import Run, read_report
-from tests.integration.processes import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".cache/conformance"

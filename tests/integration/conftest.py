@@ -206,24 +206,23 @@ def bases(broker, environment, postgres, tmp_path_factory):
         "QUEUES_FILE": str(folder / "queues.toml"),
         "CELERY_APP": "tests.integration.bases_app:app",
     }
-    service = Service(variables, folder)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:  # only while the app is made: later tests have apps of their own
         for key, value in variables.items():
             patch.setenv(key, value)
         sys.modules.pop("tests.integration.bases_app", None)  # that of the other broker
         bases_app = importlib.import_module("tests.integration.bases_app")
         bases_app.metadata.create_all(bases_app.engine())
-        bases_app.service = service
-        bases_app.app.backend.on_task_call = lambda *_: None
-        service.start_worker("bases")
-        try:
-            service.wait(lambda: service.health("worker-bases", "ready"), "the worker to be ready")
-            yield bases_app
-        finally:
-            service.stop_all()
-            bases_app.app.backend.client.close()
-            bases_app.app.close()
-            bases_app.engine().dispose()
+    service = bases_app.service = Service(variables, folder)
+    bases_app.app.backend.on_task_call = lambda *_: None
+    service.start_worker("bases")
+    try:
+        service.wait(lambda: service.health("worker-bases", "ready"), "the worker to be ready")
+        yield bases_app
+    finally:
+        service.stop_all()
+        bases_app.app.backend.client.close()
+        bases_app.app.close()
+        bases_app.engine().dispose()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from celery_runtime.queues import load_queues
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "app/samples/photo.jpg"
@@ -154,9 +154,3 @@ def answers(client):
         return client.get("/healthz").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]

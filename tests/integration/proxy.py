@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 
-from tests.integration.processes import free_port
+from tests.ports import free_port
 
 
 class Proxy:

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from app.dev.private_redis import find_server
-from tests.integration.processes import free_port
+from tests.ports import free_port
 
 CLUSTER_BUS = 55_535  # of a port above it the port of the cluster bus would be none
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from celery import Celery
 
 from celery_runtime import install
-from tests.integration.processes import free_port
+from tests.ports import free_port
 
 FOLDER = Path(__file__).parent / "anyapp"
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,10 @@ import pytest
 
 from celery_runtime.redis_transport import keys
 from tests.integration.conftest import PASSWORD
-from tests.integration.processes import Service, answers, free_port
+from tests.integration.processes import Service, answers
 from tests.integration.redis_peers import held, waiting
 from tests.integration.redis_servers import LocalServer, command_counts, commands_since
+from tests.ports import free_port
 
 pytestmark = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 VISIBILITY = 5  # seconds, the shortest that is allowed; with the sweep, a dead worker's messages are back within 10

@@ -11,7 +11,8 @@ from kombu import Connection
 from celery_runtime.settings import ConfigError
 from tests.integration.conftest import PASSWORD, until
 from tests.integration.dead import QUEUE, QUEUES, Post
-from tests.integration.processes import ROOT, Service, free_port
+from tests.integration.processes import ROOT, Service
+from tests.ports import free_port
 
 WAIT = 60  # seconds; the machine may be busy
 

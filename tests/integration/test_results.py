@@ -17,9 +17,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.dev.private_redis import find_server
 from celery_runtime import results
 from tests.integration.conftest import PASSWORD, until
-from tests.integration.processes import free_port
 from tests.integration.runtime_worker import RuntimeWorker
 from tests.integration.test_outages import pausing
+from tests.ports import free_port
 
 # Celery's own backend, which is compared here, calls what redis-py deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
