@@ -6,9 +6,11 @@ tasks, wait for ever on dead connections, or end the worker when the broker fail
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from celery import Celery, Task
+from celery.signals import worker_ready
 
 from celery_runtime import publishing, rabbitmq, redis_transport
 from celery_runtime.queues import Queue, load_queues
@@ -39,6 +41,7 @@ def install_on(app: Celery) -> Celery:
         publishing.install(app)
         limit_arguments(app, settings.max_arguments_kib)
     signals.connect()
+    worker_ready.connect(_settle_down, weak=False, dispatch_uid=f"{__name__}.settle_down")
     app.celery_runtime_installed = True
     return app
 
@@ -78,6 +81,15 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
         "beat_max_loop_interval": 5,
         "redbeat_lock_timeout": 30,  # seconds; at least 5 loops, or the lock is lost while Beat sleeps (redbeat#230)
     }
+
+
+def _settle_down(**_: Any) -> None:
+    """Take what a started worker consists of out of the garbage collection that Celery does before each fork.
+
+    It is never garbage, and looking through it holds up the loop for 40 ms each time a pool child is replaced.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
