@@ -132,6 +132,8 @@ def in_loop() -> bool:
 class OneTrip:
     """What differs from Celery's backend of the same name."""
 
+    _kept: tuple[int, Any] = (0, None)  # process and connection
+
     def _store_result(
         self: Any, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
@@ -148,9 +150,32 @@ class OneTrip:
 
     def _store(self: Any, key: bytes, value: str | bytes, expires: int) -> int:
         try:
-            return int(self.client.evalsha(STORE_SHA, 1, key, value, expires))
+            return int(self._run_script(key, value, expires))
         except NoScriptError:
             return int(self.client.eval(STORE, 1, key, value, expires))
+
+    def _run_script(self: Any, *arguments: Any) -> Any:
+        """Run STORE over a connection that the main thread, a pool child's only one, keeps: half of the client's time.
+
+        What the connection cannot do any more the client does, with its retries: to store twice changes nothing.
+        """
+        if threading.current_thread() is threading.main_thread():
+            connection = self._kept_connection()
+            try:
+                connection.send_command("EVALSHA", STORE_SHA, 1, *arguments)
+                return connection.read_response()
+            except NoScriptError:
+                raise
+            except BaseException as error:
+                connection.disconnect()  # its next answer would be this one
+                if not isinstance(error, self.connection_errors):
+                    raise
+        return self.client.evalsha(STORE_SHA, 1, *arguments)
+
+    def _kept_connection(self: Any) -> Any:
+        if self._kept[0] != os.getpid():
+            self._kept = os.getpid(), self.client.connection_pool.get_connection()
+        return self._kept[1]
 
     def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = super()._params_from_url(url, defaults)  # type: ignore[misc]

@@ -7,12 +7,14 @@ worker/consumer/consumer.py (create_task_handler), worker/strategy.py, worker/re
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container
-from numbers import Real
 from typing import Any, NamedTuple
 
 from kombu.exceptions import ContentDisallowed
+from kombu.utils.json import object_hook
 
+JSON = "application/json"
 DELIVERIES = "x-delivery-count"  # header: how many workers were lost with the message; quorum queues set it
 
 
@@ -29,7 +31,7 @@ def fault_of(message: Any, known: Container[str], delivery_limit: int) -> Fault 
     if isinstance(lost, int) and lost >= delivery_limit:
         return Fault("poison", f"{lost} workers were lost with it (DELIVERY_LIMIT = {delivery_limit})")
     try:
-        payload = message.payload
+        payload = _payload(message)
     except ContentDisallowed:
         return Fault("content-type", f"{message.content_type!r} is not accepted, only JSON")
     except Exception as error:  # noqa: BLE001  a decoder may raise anything
@@ -39,8 +41,20 @@ def fault_of(message: Any, known: Container[str], delivery_limit: int) -> Fault 
         return Fault("not-a-task", "it names no task")
     if header["task"] not in known:
         return Fault("unknown-task", f"no task is registered as {header['task']!r}")
-    wrong = _wrong_options({**header, **message.headers}) or _wrong_arguments(payload)
+    options = header if header is message.headers else {**header, **message.headers}
+    wrong = _wrong_options(options) or _wrong_arguments(payload)
     return Fault("arguments", wrong) if wrong else None
+
+
+_decode = json.JSONDecoder(object_hook=object_hook).decode  # kombu makes such a decoder for each body: 4 of its 6 us
+
+
+def _payload(message: Any) -> Any:
+    """What `message.payload` is, and will be for Celery, which looks into it too; raises what it raises."""
+    body = message.body
+    if message.content_type == JSON and message.content_encoding == "utf-8" and JSON in (message.accept or ()) and body:
+        message._decoded_cache = _decode(body if isinstance(body, str) else bytes(body).decode())  # noqa: SLF001
+    return message.payload
 
 
 def _wrong_options(header: dict[str, Any]) -> str:
@@ -59,7 +73,7 @@ def _wrong_options(header: dict[str, Any]) -> str:
 
 def _are_limits(limits: Any) -> bool:
     is_pair = isinstance(limits, list | tuple) and len(limits) == 2
-    return is_pair and all(limit is None or isinstance(limit, Real) for limit in limits)
+    return is_pair and all(limit is None or isinstance(limit, int | float) for limit in limits)
 
 
 def _wrong_arguments(payload: Any) -> str:

@@ -38,6 +38,7 @@ class Steps:
     def __init__(self, channel: Any, pool: Any = None) -> None:
         self.channel = channel
         self.pool = pool
+        self._known: dict[str, tuple[str, tuple[str, ...], list[str]]] = {}
 
     def lists(self, queue: str) -> list[str]:
         """The keys of a queue's lists, the most urgent first."""
@@ -53,11 +54,18 @@ class Steps:
         all_keys: list[str] = []
         values: list[Any] = [room]
         for queue in queues:
-            lists = self.lists(queue) if queue in names else []
-            all_keys += [*self.holding(queue), self.claiming(queue), *lists]
-            tags = settled.get(queue, [])
-            values += [json.dumps(queue), len(lists), "0" if queue in unrecorded else "1", len(tags), *tags]
+            name, keys_of, lists = self._of_queue(queue)
+            claimed = lists if queue in names else ()
+            tags = settled.get(queue, ())
+            all_keys += (*keys_of, *claimed)
+            values += (name, len(claimed), "0" if queue in unrecorded else "1", len(tags), *tags)
         return ClaimArguments(queues, all_keys, values)
+
+    def _of_queue(self, queue: str) -> tuple[str, tuple[str, ...], list[str]]:
+        """The queue's name as JSON, its keys of what is held and on its way, and its lists: the same in every claim."""
+        if queue not in self._known:
+            self._known[queue] = json.dumps(queue), (*self.holding(queue), self.claiming(queue)), self.lists(queue)
+        return self._known[queue]
 
     def claim_now(self, queue: str, *, record: bool) -> tuple[str, bytes] | None:
         """Claim at most one message; returns its delivery tag and text."""
