@@ -52,15 +52,11 @@ def _oldest() -> float:
 
 
 def queue_of(app: Celery, routing_key: str) -> str:
-    """The queue of a message: the worker's only one, or the one that its routing key names, which anybody may make up.
-
-    A message that RabbitMQ delayed has a routing key of digits that ends with the queue's.
-    """
+    """The queue of a message: the worker's only one, or the one named by its routing key, which anybody may make up."""
     consumed = app.amqp.queues.consume_from
     if len(consumed) == 1:
         return str(next(iter(consumed)))
-    name = routing_key.rpartition(".")[2]
-    return name if name in consumed else OTHER
+    return routing_key if routing_key in consumed else OTHER
 
 
 class Counting(_Made):  # type: ignore[misc]

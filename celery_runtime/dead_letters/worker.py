@@ -206,7 +206,9 @@ class Consumer(Parking, consumer.Consumer):  # type: ignore[misc]
     """On Redis."""
 
     def queue_of(self, message: Any) -> str:
-        """The queue that `message` came from: named by its routing key, or the first of this worker."""
+        """The queue that `message` was claimed from; without the claim its routing key names it, or it is the first."""
+        if isinstance(message.channel, Channel) and (queue := message.channel.held.queue_of(message.delivery_tag)):
+            return queue
         queues = self.app.amqp.queues.consume_from
         name = (message.delivery_info or {}).get("routing_key")
         return str(name if name in queues else next(iter(queues)))

@@ -12,14 +12,10 @@ was killed with its process, or ran into its time limit. A task whose fallback t
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any
 
 from celery import signals
 from celery.utils.dispatch import Signal
-
-# What native delayed delivery puts before the routing key: one bit of the seconds for each of 28 exchanges.
-DELAYED = re.compile(r"^([01]\.){28}")
 
 log = logging.getLogger("celery_runtime.tasks")
 
@@ -72,7 +68,7 @@ def _facts(name: str, request: Any, task_id: str = "") -> dict[str, Any]:
     return {
         "task_id": task_id or getattr(request, "id", None) or "?",
         "name": name,
-        "queue": DELAYED.sub("", delivery.get("routing_key") or "?"),
+        "queue": delivery.get("routing_key") or "?",
         "attempt": retries + 1,
     }
 

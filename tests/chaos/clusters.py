@@ -59,15 +59,15 @@ class RedisPair(Redis):
     def _follow(self):
         """Wait until the other server is the master, and a replica has all of it."""
         old = self.container
-        until(lambda: self._master() is not old, "another master")
-        self.container = self._master()
+        self.container = until(lambda: (new := self._master()) is not old and new, "another master")
         until(lambda: "role:master" in self.cli("info", "replication"), "the new master to know it")
 
     def wait_until_replicated(self):
         until(lambda: "state=online" in self.cli("info", "replication"), "a replica")
 
     def _master(self):
-        return self.servers[self._ask("get-master-addr-by-name", "main").split("\n")[0]]
+        """The server that Sentinel calls master; None while it has no answer."""
+        return self.servers.get(self._ask("get-master-addr-by-name", "main").split("\n")[0])
 
     def _ask(self, *words):
         code, output = self.sentinel.exec_run(["redis-cli", "-p", "26379", "sentinel", *words])

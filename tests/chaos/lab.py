@@ -41,10 +41,15 @@ class Lab:
         self.folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         self.folder.chmod(0o755)
         self.secrets = self._secrets()
-        self.servers = {}
+        self.stopped = False
 
     def secret(self, name):
         return (self.secrets / name).read_text().strip()
+
+    def stop(self):
+        """Remove the containers, and start no more."""
+        self.stopped = True
+        self._remove_containers(self.labels[LABEL])
 
     def close(self):
         """Remove everything that this laboratory made."""
@@ -66,6 +71,8 @@ class Lab:
 
         port: of the container, published on a port of 127.0.0.1 that stays the same when the container restarts.
         """
+        if self.stopped:
+            raise RuntimeError("the laboratory is closed")
         container = self.docker.containers.create(
             self.images[image],
             command,
@@ -106,12 +113,15 @@ class Lab:
                 self._remove(owner)
 
     def _remove(self, owner):
+        self._remove_containers(owner)
+        for network in self.docker.networks.list(filters={"label": f"{LABEL}={owner}"}):
+            network.remove()
+
+    def _remove_containers(self, owner):
         for container in self.docker.containers.list(
             all=True, filters={"label": f"{LABEL}={owner}"}, ignore_removed=True
         ):
             remove(container)
-        for network in self.docker.networks.list(filters={"label": f"{LABEL}={owner}"}):
-            network.remove()
 
 
 def remove(container):
