@@ -20,6 +20,11 @@ class MailRefusedError(Exception):
     """The server refused the message or the recipient for good."""
 
 
+def message_id(name: str) -> str:
+    """The same Message-ID for the same `name`, in the domain of the sender."""
+    return f"<{name}@{settings().mail_from.rpartition('@')[2]}>"
+
+
 def send(to: str, subject: str, text: str, message_id: str) -> None:
     """Hand a message to SMTP_HOST. A stable `message_id` lets the recipient's server drop a copy sent twice.
 

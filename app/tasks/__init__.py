@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from app.mail import MailUnavailableError
 from celery_runtime.tasks.retry import RetryingTask
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
@@ -18,3 +19,12 @@ class DatabaseTask(RetryingTask):
     retry_backoff = 1
     retry_backoff_max = 60
     retry_jitter = True
+
+
+class MailTask(DatabaseTask):
+    """Tries again while the mail server is away or busy too, for some minutes."""
+
+    autoretry_for = (MailUnavailableError, *DATABASE_AWAY)
+    retry_kwargs: ClassVar = {"max_retries": 8}
+    retry_backoff = 2
+    retry_backoff_max = 300

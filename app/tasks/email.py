@@ -10,16 +10,12 @@ from app.db import transaction
 from app.models import FAILED, READY, Image, now
 from app.progress import locked, step
 from app.settings import settings
-from app.tasks import DATABASE_AWAY, DatabaseTask
+from app.tasks import MailTask
 
 
 @app.task(
     bind=True,
-    base=DatabaseTask,
-    autoretry_for=(mail.MailUnavailableError, *DATABASE_AWAY),
-    retry_kwargs={"max_retries": 8},
-    retry_backoff=2,
-    retry_backoff_max=300,
+    base=MailTask,
     track_started=False,  # it has the id of the whole pipeline, whose progress STARTED would hide
 )
 def notify(self: Task, image_id: str) -> dict[str, Any]:
@@ -32,8 +28,7 @@ def notify(self: Task, image_id: str) -> dict[str, Any]:
         recipient, notified = _recipient(image), image.notified_at
     if notified is None:
         text = f"Your picture of {image.width} x {image.height} pixels is ready:\n/images/{image.id}\n"
-        domain = settings().mail_from.rpartition("@")[2]
-        mail.send(recipient, "Your picture is ready", text, message_id=f"<image-{image.id}@{domain}>")
+        mail.send(recipient, "Your picture is ready", text, mail.message_id(f"image-{image.id}"))
     with step(self, image_id, "notify") as (_, image):
         image.notified_at = image.notified_at or now()
         if image.state != FAILED:

@@ -146,6 +146,18 @@ def rabbitmq(images, containers, secrets):
 
 
 @pytest.fixture(scope="session")
+def on_redis(redis, secrets):
+    """The variables that any app's worker gets."""
+    return {"BROKER": "redis", "REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": str(secrets / "password")}
+
+
+@pytest.fixture(scope="session")
+def on_rabbitmq(on_redis, rabbitmq):
+    password = on_redis["REDIS_PASSWORD_FILE"]
+    return on_redis | {"BROKER": "rabbitmq", "RABBITMQ_URL": rabbitmq[1], "RABBITMQ_PASSWORD_FILE": password}
+
+
+@pytest.fixture(scope="session")
 def postgres(images, containers, secrets):
     env = {"POSTGRES_USER": "app", "POSTGRES_DB": "app", "POSTGRES_PASSWORD_FILE": "/run/secrets/password"}
     files = [(secrets / "password", "/run/secrets/password")]

@@ -12,13 +12,8 @@ QUEUES = "[queues.anyapp]\npool = 'solo'\nconcurrency = 1\n"
 
 
 @pytest.fixture
-def worker(tmp_path, redis, rabbitmq, secrets):
-    password = str(secrets / "password")
-    environment = {
-        "BROKER": "rabbitmq", "RABBITMQ_URL": rabbitmq[1], "RABBITMQ_PASSWORD_FILE": password,
-        "REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": password,
-    }  # fmt: skip
-    with RuntimeWorker(tmp_path, environment, QUEUES, HEARTBEAT=HEARTBEAT) as worker:
+def worker(tmp_path, on_rabbitmq):
+    with RuntimeWorker(tmp_path, on_rabbitmq, QUEUES, HEARTBEAT=HEARTBEAT) as worker:
         yield worker
 
 

@@ -20,13 +20,8 @@ OUTCOMES = {
 
 
 @pytest.fixture
-def environment(broker, redis, secrets, request):
-    password = str(secrets / "password")
-    variables = {"BROKER": broker, "REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": password}
-    if broker == "rabbitmq":
-        url = request.getfixturevalue("rabbitmq")[1]
-        variables |= {"RABBITMQ_URL": url, "RABBITMQ_PASSWORD_FILE": password}
-    return variables
+def environment(broker, request):
+    return request.getfixturevalue(f"on_{broker}")
 
 
 @pytest.fixture

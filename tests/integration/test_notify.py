@@ -30,10 +30,9 @@ def systemd():
 
 
 @pytest.mark.parametrize("command", [("worker", "anyapp"), ("beat",)], ids=["worker", "beat"])
-def test_systemd_hears_of_start_life_and_stop(tmp_path, redis, secrets, systemd, command):
-    environment = {"REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": str(secrets / "password"), "SCHEDULE": "3600"}
-    watched = {"NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": WATCHDOG}
-    with RuntimeWorker(tmp_path, environment, command=command, **watched) as process:
+def test_systemd_hears_of_start_life_and_stop(tmp_path, on_redis, systemd, command):
+    watched = {"SCHEDULE": 3600, "NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": WATCHDOG}
+    with RuntimeWorker(tmp_path, on_redis, command=command, **watched) as process:
         heard = systemd("READY=1")
         assert heard[0].startswith("STATUS=")
         assert "WATCHDOG=1" in systemd("WATCHDOG=1")
@@ -45,9 +44,8 @@ def test_systemd_hears_of_start_life_and_stop(tmp_path, redis, secrets, systemd,
         assert process.process.wait(60) == 0, process.log()
 
 
-def test_pool_children_do_not_speak_for_the_worker(tmp_path, redis, secrets, systemd, monkeypatch):
-    environment = {"REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": str(secrets / "password")}
-    with RuntimeWorker(tmp_path, environment, NOTIFY_SOCKET=systemd.path) as worker:
+def test_pool_children_do_not_speak_for_the_worker(tmp_path, on_redis, systemd, monkeypatch):
+    with RuntimeWorker(tmp_path, on_redis, NOTIFY_SOCKET=systemd.path) as worker:
         systemd("READY=1")
         producer = worker.producer(monkeypatch)
         monkeypatch.delenv("NOTIFY_SOCKET")

@@ -180,15 +180,10 @@ def test_results_reach_redis_over_a_unix_socket_and_through_sentinel(make, local
 
 
 @pytest.fixture
-def worker(tmp_path, redis, rabbitmq, secrets):
+def worker(tmp_path, on_rabbitmq):
     """A worker with RabbitMQ as its broker, so that Redis can be away alone."""
-    password = str(secrets / "password")
-    environment = {
-        "BROKER": "rabbitmq", "RABBITMQ_URL": rabbitmq[1], "RABBITMQ_PASSWORD_FILE": password,
-        "REDIS_URL": redis[1], "REDIS_PASSWORD_FILE": password,
-    }  # fmt: skip
     queues = "[queues.anyapp]\nconcurrency = 2\nsoft_time_limit = 14\ntime_limit = 15\n"
-    with RuntimeWorker(tmp_path, environment, queues) as worker:
+    with RuntimeWorker(tmp_path, on_rabbitmq, queues) as worker:
         yield worker
 
 
