@@ -10,7 +10,7 @@ import gc
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import worker_init, worker_ready
+from celery.signals import worker_before_create_process
 
 from celery_runtime import publishing, rabbitmq, redis_transport
 from celery_runtime.queues import Queue, load_queues
@@ -20,6 +20,7 @@ from celery_runtime.tasks import RETRY_DELAY, signals
 from celery_runtime.tasks.size import limit_arguments
 
 RESULT_EXPIRES = 86_400  # seconds
+_SETTLE_DOWN = f"{__name__}.settle_down"
 
 
 def install_on(app: Celery) -> Celery:
@@ -41,8 +42,7 @@ def install_on(app: Celery) -> Celery:
         publishing.install(app)
         limit_arguments(app, settings.max_arguments_kib)
     signals.connect()
-    for signal in (worker_init, worker_ready):
-        signal.connect(_settle_down, weak=False, dispatch_uid=f"{__name__}.settle_down")
+    worker_before_create_process.connect(_settle_down, weak=False, dispatch_uid=_SETTLE_DOWN)
     app.celery_runtime_installed = True
     return app
 
@@ -85,11 +85,12 @@ def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
 
 
 def _settle_down(**_: Any) -> None:
-    """Take what the worker consists of out of the garbage collection that Celery does before each fork.
+    """Before the first fork, take what the worker consists of out of the garbage collection that Celery does at each.
 
-    It is never garbage: looking through it holds up the loop for 20 to 40 ms each time a pool child is replaced, and
+    It is never garbage: looking through it holds up the loop for 20 to 40 ms whenever a pool child is replaced, and
     writes to memory that the children share.
     """
+    worker_before_create_process.disconnect(dispatch_uid=_SETTLE_DOWN)
     gc.collect()
     gc.freeze()
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
+
 import pytest
 from celery import Celery
-from celery.signals import before_task_publish
+from celery.signals import before_task_publish, worker_before_create_process
 
 from celery_runtime import install
 from celery_runtime.publishing import publish_patiently
@@ -86,3 +88,16 @@ def test_a_web_process_gives_up_publishing_and_a_worker_does_not(installed):
 def test_a_broken_file_is_a_config_error(installed):
     with pytest.raises(ConfigError, match="is not a known key"):
         installed("redis", "[queues.a]\nspeed = 1\n")
+
+
+def test_the_first_fork_takes_the_worker_out_of_the_garbage_collection_before_each(installed):
+    installed("redis")
+    try:
+        worker_before_create_process.send(sender=None)
+        frozen = gc.get_freeze_count()
+        worker_before_create_process.send(sender=None)
+
+        assert frozen > 10_000
+        assert gc.get_freeze_count() <= frozen
+    finally:
+        gc.unfreeze()
