@@ -49,7 +49,8 @@ def _failed(sender: Any, exception: BaseException, task_id: str, **_: Any) -> No
     _give_up(sender, facts, exception, False)
 
 
-def _retried(sender: Any, request: Any, reason: Any, **_: Any) -> None:
+def _retried(sender: Any, request: Any, reason: Any = "cancelled, it goes back to the queue", **_: Any) -> None:
+    """Of a task that was cancelled, because its connection was lost or its drain is over, Celery tells no reason."""
     _log(logging.WARNING, "tries again", _facts(sender.name, request), reason)
 
 

@@ -38,6 +38,13 @@ def test_a_revoked_task_is_a_line(app, caplog):
     assert [record.getMessage() for record in caplog.records] == [line]
 
 
+def test_a_task_that_its_worker_cancelled_is_a_line(app, caplog):
+    request = SimpleNamespace(id="1", delivery_info={"routing_key": "media"}, retries=0)
+    celery_signals.task_retry.send(sender=Sender, request=request, einfo=None)  # as celery/worker/request.py does
+    line = "task tries again: task_id=1 name=some.task queue=media attempt=1 reason='cancelled, "
+    assert [record.getMessage().startswith(line) for record in caplog.records] == [True]
+
+
 def test_a_terminated_task_is_a_line_that_names_the_signal(app, caplog):
     request = SimpleNamespace(id="1", delivery_info={"routing_key": "media"}, request_dict={})
     celery_signals.task_revoked.send(sender=Sender, request=request, terminated=True, signum=15, expired=False)
