@@ -102,6 +102,7 @@ def install_step(app: Celery, pulse: Pulse, queues: dict[str, Queue]) -> None:
     class Step(bootsteps.StartStopStep):  # type: ignore[misc]
         label = "Drain"
         requires = ("celery.worker.consumer.tasks:Tasks",)
+        looking: Any = None  # a step before this one may have failed: it stops without having started
 
         def start(self, consumer: Any) -> None:
             drain.consuming = True
@@ -110,7 +111,8 @@ def install_step(app: Celery, pulse: Pulse, queues: dict[str, Queue]) -> None:
 
         def stop(self, consumer: Any) -> None:
             drain.consuming = False
-            self.looking.cancel()
+            if self.looking is not None:
+                self.looking.cancel()
             if drain.requested:  # the connection was lost meanwhile: do not come back for more
                 state.should_stop = platforms.EX_OK
 

@@ -31,7 +31,7 @@ from celery.signals import worker_init, worker_shutdown
 from celery.utils.log import get_logger
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.objects import cached_property
-from redis.exceptions import NoScriptError
+from redis.exceptions import MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError
 
 from celery_runtime.redis_transport.scripts import sha1
 
@@ -39,6 +39,9 @@ LOOP_TIMEOUT = 1.0  # seconds the loop waits for an answer; it needs one, at mos
 PAUSE = 1.0  # seconds between two tries of the thread
 FLUSH = 10.0  # seconds that a stopping worker waits for what is not stored yet; half of queues.GRACE_MARGIN
 UNKNOWN = -1
+# Of a server that takes no writes for now: without replicas, without disk, without memory, not the master any more.
+REFUSALS = (ReadOnlyError, OutOfMemoryError, MasterDownError)
+REFUSAL_CODES = ("NOREPLICAS ", "MISCONF ")
 
 # A result starts with its status (base.py, _get_result_meta). What starts otherwise is compressed or from another
 # serializer: Celery's own code can tell what it is.
@@ -112,10 +115,10 @@ class Call:
         backend = self.app.backend  # of this thread
         try:
             getattr(backend, self.name)(*self.args, **self.kwargs)
-        except backend.connection_errors as error:
-            log.warning("results: %s waits for Redis: %s", self, error)
-            return False
-        except Exception:
+        except Exception as error:
+            if backend.exception_safe_to_retry(error):
+                log.warning("results: %s waits for Redis: %s", self, error)
+                return False
             log.exception("results: %s failed", self)
         return True
 
@@ -176,6 +179,11 @@ class OneTrip:
         if self._kept[0] != os.getpid():
             self._kept = os.getpid(), self.client.connection_pool.get_connection()
         return self._kept[1]
+
+    def exception_safe_to_retry(self, exc: BaseException) -> bool:
+        """Also when the server refuses all writes: a task that ended has not failed because of that."""
+        safe: bool = super().exception_safe_to_retry(exc)  # type: ignore[misc]
+        return safe or isinstance(exc, REFUSALS) or str(exc).startswith(REFUSAL_CODES)
 
     def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
         params: dict[str, Any] = super()._params_from_url(url, defaults)  # type: ignore[misc]

@@ -15,6 +15,7 @@ import logging
 from typing import Any
 
 from celery import signals
+from celery.exceptions import TimeLimitExceeded
 from celery.utils.dispatch import Signal
 
 log = logging.getLogger("celery_runtime.tasks")
@@ -44,6 +45,8 @@ def _give_up(sender: Any, facts: dict[str, Any], exception: BaseException, fallb
 
 def _failed(sender: Any, exception: BaseException, task_id: str, **_: Any) -> None:
     request = sender.request
+    if isinstance(exception, TimeLimitExceeded) and not request.id:
+        return  # Celery tells of it twice, first as of any other failure, with the request
     # Of a task that was killed, the main process tells; the request there is that of no task.
     facts = _facts(sender.name, request if request.id else None, task_id)
     _give_up(sender, facts, exception, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
 
@@ -140,6 +141,28 @@ def test_a_server_that_does_not_know_the_script_is_told_it_once(make, server, mo
     server.delete("celery-task-meta-first", "celery-task-meta-second")
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [("CONFIG SET", "min-replicas-to-write", 1), ("CONFIG SET", "maxmemory", 1), ("REPLICAOF", "127.0.0.1", 1)],
+)
+def test_a_server_that_refuses_writes_delays_a_result_and_fails_no_task(own_redis, admin, make, refusal):
+    port, _ = own_redis
+    command, name, _ = refusal
+    normal = ("REPLICAOF", "NO", "ONE") if command == "REPLICAOF" else (command, name, 0)
+    app = make(ours=True, url=f"redis://admin:{PASSWORD}@127.0.0.1:{port}/0", result_backend_always_retry=True)
+    app.backend.store_result("warm", 1, states.SUCCESS)
+
+    admin.execute_command(*refusal)
+    storing = threading.Thread(target=app.backend.store_result, args=("late", 2, states.SUCCESS))
+    storing.start()
+    storing.join(1)
+    still = storing.is_alive()
+    admin.execute_command(*normal)
+    storing.join(30)
+
+    assert still and app.backend.get_task_meta("late")["result"] == 2
+
+
 @pytest.fixture
 def local_servers(tmp_path):
     """A Redis on a Unix socket and a port, and a Sentinel that watches it."""
@@ -205,6 +228,8 @@ def test_the_loop_goes_on_without_redis_and_the_failure_is_stored_when_it_is_bac
     assert oldest < AWAY / 2
     worker.wait(lambda: timed_out.state == states.FAILURE, "the failure to be stored")
     assert isinstance(timed_out.result, TimeLimitExceeded)
+    assert worker.log().count(f"task failed: task_id={timed_out.id} name=anyapp.stubborn queue=anyapp ") == 1
+    assert worker.log().count(f"task failed: task_id={timed_out.id}") == 1
     worker.wait(lambda: len(notes.read_text().splitlines()) == 2, "the killed task to be tried again")
     killed.revoke(terminate=True)
     worker.wait(lambda: killed.state == states.REVOKED, "the task to be ended")
