@@ -26,7 +26,7 @@ from celery_runtime import metrics
 from celery_runtime.redis_transport.held import Held
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.redis_transport.transport import use_claims
-from celery_runtime.unstarted import hear_of_starts, keep_results, withdraw_all
+from celery_runtime.unstarted import hear_of_starts, keep_results, keep_transfers, withdraw_all
 
 RENEWALS = 4  # per visibility timeout: three may fail
 RETRY = 1.0  # seconds until the next try when Redis did not answer
@@ -98,6 +98,7 @@ def install_step(app: Celery, visibility_timeout: float, *, renew: bool) -> None
             _check_every_server(consumer)
             _keep_running_tasks(consumer, held)
             keep_results(consumer.pool)
+            keep_transfers(consumer.hub)
 
         def start(self, consumer: Any) -> None:
             if renew:

@@ -1,5 +1,7 @@
 """Tasks that a worker has and has not begun: in the line before its pool, in the pool, or waiting for their time.
 
+And those on the way between it and its pool children, when the loop is interrupted.
+
 Read in Celery 5.7.0: celery/worker/worker.py (`_process_task_sem`), celery/worker/consumer/consumer.py (`on_close`),
 celery/concurrency/asynpool.py (`outbound_buffer`, `_write_to`) and thread.py (`ApplyResult`).
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 from inspect import isgenerator
 from multiprocessing.connection import wait
+from select import POLLIN, POLLOUT, poll
 from time import monotonic
 from typing import Any
 
@@ -31,6 +34,51 @@ def keep_results(pool: Any) -> None:
     pool.on_apply = on_apply
 
 
+def keep_transfers(hub: Any) -> None:
+    """Let nothing be torn apart that is half read from a child of prefork, or half written to it.
+
+    When a connection breaks, Celery resets the loop and with it forgets such a transfer. The next answer of the child
+    then begins in the middle of this one; the child hangs, and what it runs ends with its time limit.
+    """
+    if hub is None or "reset" in vars(hub):  # without a loop, or seen before
+        return
+    reset = hub.reset
+
+    def reset_between_transfers() -> None:
+        finish_transfers(hub)
+        reset()
+
+    hub.reset = reset_between_transfers
+
+
+def finish_transfers(hub: Any) -> None:
+    """Go on with what is half read or half written, for at most HEAR seconds: the child does nothing else meanwhile."""
+    deadline = monotonic() + HEAR
+    directions = ((hub.readers, POLLIN), (hub.writers, POLLOUT))
+    while under_way := [(number, event) for handlers, event in directions for number in _transfers(handlers)]:
+        poller = poll()
+        for number, event in under_way:
+            poller.register(number, event)
+        ready = poller.poll(max(deadline - monotonic(), 0) * 1000)
+        if not ready:
+            return
+        for number, _ in ready:
+            _go_on(hub, hub.readers if number in _transfers(hub.readers) else hub.writers, number)
+
+
+def _transfers(handlers: dict[int, Any]) -> list[int]:
+    return [number for number, (handler, _) in handlers.items() if isgenerator(handler)]
+
+
+def _go_on(hub: Any, handlers: dict[int, Any], number: int) -> None:
+    transfer = handlers[number][0]
+    try:
+        next(transfer)
+    except (StopIteration, OSError, EOFError):
+        if handlers.get(number, (None,))[0] is transfer:
+            hub.remove(number)
+
+
 def hear_of_starts(consumer: Any) -> None:
     """Wait until the children of prefork have said that they began what was written to them, for at most HEAR seconds.
 
@@ -45,8 +93,7 @@ def hear_of_starts(consumer: Any) -> None:
             return
         for number in readable:
             pool.handle_result_event(number)
-            if isgenerator(consumer.hub.readers.get(number, (None,))[0]):  # a part of an answer: the loop reads on
-                return
+        finish_transfers(consumer.hub)
 
 
 def withdraw_all(consumer: Any, tags: set[str] | None = None) -> list[Any]:
