@@ -10,6 +10,8 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange
 from kombu import Queue as KombuQueue
+from kombu.transport import redis as stock
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from celery_runtime.queues import Queue
 from celery_runtime.sentinel import transport_options
@@ -47,11 +49,27 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
 
 
 def install(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
-    """Let the workers of `app` claim their messages and renew them."""
+    """Let the workers of `app` claim their messages and renew them; let every process know a lost connection as one."""
+    _tell_of_lost_connections()
     if settings.has("claim"):
         from celery_runtime import lease
 
         lease.install_step(app, visibility_timeout(settings, queues), renew=leased(settings))
+
+
+def _tell_of_lost_connections() -> None:
+    """Over a channel whose connection was closed, kombu publishes into an AttributeError, which nobody retries."""
+    parameters = stock.Channel._connparams
+    if hasattr(parameters, "tells"):
+        return
+
+    def told(channel: Any, *args: Any, **kwargs: Any) -> Any:
+        if channel.connection is None:
+            raise RedisConnectionError("the connection was closed meanwhile")
+        return parameters(channel, *args, **kwargs)
+
+    told.tells = True  # type: ignore[attr-defined]
+    stock.Channel._connparams = told
 
 
 def visibility_timeout(settings: RuntimeSettings, queues: dict[str, Queue]) -> int:

@@ -5,6 +5,8 @@ import gc
 import pytest
 from celery import Celery
 from celery.signals import before_task_publish, worker_before_create_process
+from kombu.transport import redis as stock
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from celery_runtime import install
 from celery_runtime.publishing import publish_patiently
@@ -20,6 +22,16 @@ def installed(monkeypatch, tmp_path):
         return install(Celery("some-app"))
 
     return install_with
+
+
+def test_a_channel_whose_connection_was_closed_says_so(installed):
+    installed("redis")
+    channel = stock.Channel.__new__(stock.Channel)  # a whole one needs a server
+    channel.connection = None
+    channel.closed = True
+
+    with pytest.raises(RedisConnectionError, match="closed meanwhile"):
+        channel._connparams()
 
 
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
