@@ -34,6 +34,7 @@ from kombu.utils.objects import cached_property
 from redis.exceptions import MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError
 
 from celery_runtime.redis_transport.scripts import sha1
+from celery_runtime.subscriptions import Subscribing
 
 LOOP_TIMEOUT = 1.0  # seconds the loop waits for an answer; it needs one, at most, for each child that was lost
 PAUSE = 1.0  # seconds between two tries of the thread
@@ -220,11 +221,11 @@ class OneTrip:
             getattr(super(), name)(*args, **kwargs)
 
 
-class RedisBackend(OneTrip, CeleryRedisBackend):  # type: ignore[misc]
+class RedisBackend(OneTrip, Subscribing, CeleryRedisBackend):  # type: ignore[misc]
     """Results in Redis: redis://, rediss:// and redis+socket://."""
 
 
-class SentinelBackend(OneTrip, CelerySentinelBackend):  # type: ignore[misc]
+class SentinelBackend(OneTrip, Subscribing, CelerySentinelBackend):  # type: ignore[misc]
     """Results in the Redis that Sentinel names: sentinel://."""
 
 

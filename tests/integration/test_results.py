@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from functools import partial
 
 import psutil
 import pytest
@@ -16,8 +17,9 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.dev.private_redis import find_server
-from celery_runtime import results
+from celery_runtime import results, subscriptions
 from tests.integration.conftest import PASSWORD, until
+from tests.integration.redis_servers import answers
 from tests.integration.runtime_worker import RuntimeWorker
 from tests.integration.test_outages import pausing
 from tests.ports import free_port
@@ -200,6 +202,45 @@ def test_results_reach_redis_over_a_unix_socket_and_through_sentinel(make, local
         app.backend.store_result("there", 5, states.SUCCESS)
         assert app.backend.get_task_meta("there", cache=False)["result"] == 5
         assert isinstance(app.backend, results.OneTrip)
+
+
+def test_publishing_does_not_wait_for_the_result_store_and_results_are_found_when_it_is_back(make, tmp_path):
+    port = free_port()
+    server = [find_server(), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    app = make(ours=True, url=f"redis://127.0.0.1:{port}/0")
+
+    def start():
+        process = subprocess.Popen(server, stdout=subprocess.DEVNULL)
+        with Redis(port=port) as client:
+            until(lambda: answers(client))
+        return process
+
+    process = start()
+    try:
+        app.backend.on_task_call(None, "before")
+        process.terminate()
+        process.wait(10)
+        began = time.monotonic()
+        for task_id in ("meanwhile", "meanwhile too"):
+            app.backend.on_task_call(None, task_id)
+        assert time.monotonic() - began < subscriptions.PAUSE
+
+        process = start()
+        waiting = {task_id: [] for task_id in ("before", "meanwhile", "after")}
+        time.sleep(max(0, began + subscriptions.PAUSE - time.monotonic()))
+        app.backend.on_task_call(None, "after")
+        for task_id, found in waiting.items():
+            get = partial(app.AsyncResult(task_id).get, timeout=20)
+            threading.Thread(target=lambda found=found, get=get: found.append(get())).start()
+        until(lambda: len(app.backend.result_consumer.subscribed_to) >= len(waiting))
+        other = make(ours=True, url=f"redis://127.0.0.1:{port}/0")
+        for task_id in waiting:
+            other.backend.store_result(task_id, task_id, states.SUCCESS)
+
+        until(lambda: waiting == {task_id: [task_id] for task_id in waiting})
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 @pytest.fixture
