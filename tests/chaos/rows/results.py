@@ -12,6 +12,7 @@ from tests.chaos.rows.brokers import under_load
 def result_store_away(trial):
     """On Redis the result store is the broker: rows 8 to 11."""
     store = trial.servers["redis"]
+    trial.serve(time_limit=120)  # a task that waits for its result to be stored still runs
 
     def fault():
         store.stop()
