@@ -45,6 +45,13 @@ class Broker:
             raise RuntimeError(f"{' '.join(words[:4])} ...: exit code {code}: {output.decode()}")
         return output.decode()
 
+    def answer(self, *words):
+        """The same of a command that always prints something, and may be given twice.
+
+        The Engine loses the output of a short command now and then (moby#27289, docker-py#2042).
+        """
+        return until(lambda: self.command(*words), f"{words[0]} to answer")
+
     def heal(self):
         """Undo whatever a row left behind."""
         self.container.reload()
@@ -92,10 +99,14 @@ class Redis(Broker):
         command = ["redis-server", "/etc/redis/redis.conf", *options]
         return lab.run("redis", command, name, files=files, aliases=[name], user="redis")
 
-    def cli(self, *words):
+    def cli(self, *words, run=None):
         """What `redis-cli` prints for a command of the administrator; raises RuntimeError for an error of Redis."""
         login = ["--user", "chaos", "--pass", self.password, "--no-auth-warning"]
-        return self.command("redis-cli", "-e", *login, *words).strip()
+        return (run or self.command)("redis-cli", "-e", *login, *words).strip()
+
+    def ask(self, *words):
+        """The same of a question, which may be asked twice."""
+        return self.cli(*words, run=self.answer)
 
     def is_up(self):
         try:
@@ -105,16 +116,16 @@ class Redis(Broker):
 
     def held(self, queue):
         """Messages of `queue` that wait or that somebody holds."""
-        return int(self.cli("eval", self.HELD, "0", queue))
+        return int(self.ask("eval", self.HELD, "0", queue))
 
     def memory(self):
         """MiB in use."""
-        info = dict(line.split(":", 1) for line in self.cli("info", "memory").splitlines() if ":" in line)
+        info = dict(line.split(":", 1) for line in self.ask("info", "memory").splitlines() if ":" in line)
         return int(info["used_memory"]) / 2**20
 
     def lasting_replies(self):
         """Reply lists of remote control that never expire."""
-        return int(self.cli("eval", self.LASTING_REPLIES, "0"))
+        return int(self.ask("eval", self.LASTING_REPLIES, "0"))
 
     def cut_clients(self):
         self.cli("client", "kill", "type", "normal")
@@ -136,7 +147,7 @@ class Redis(Broker):
         )
 
     def dead_letters(self, queue):
-        return int(self.cli("llen", f"dead.{queue}"))
+        return int(self.ask("llen", f"dead.{queue}"))
 
 
 class RabbitMQ(Broker):
@@ -161,7 +172,7 @@ class RabbitMQ(Broker):
 
     def queues(self):
         """Messages in each queue, ready and unacknowledged together."""
-        listing = self.command(
+        listing = self.answer(
             "rabbitmqctl", "-q", "--formatter=json", "list_queues", "-p", "celery", "name",
             "messages_ready", "messages_unacknowledged",
         )  # fmt: skip
@@ -174,7 +185,7 @@ class RabbitMQ(Broker):
 
     def memory(self):
         """MiB in use."""
-        return int(self.command("rabbitmqctl", "-q", "eval", "erlang:memory(total).")) / 2**20
+        return int(self.answer("rabbitmqctl", "-q", "eval", "erlang:memory(total).")) / 2**20
 
     def limit_deliveries(self, milliseconds):
         """How long a message may be unacknowledged before its channel is closed, where its queue says nothing."""

@@ -94,7 +94,7 @@ class Trial(Cast):
 
     def state(self, task):
         """The state of a task in the result store: PENDING, SUCCESS, FAILURE."""
-        stored = self.servers["redis"].cli("get", f"celery-task-meta-{task}")
+        stored = self.servers["redis"].ask("get", f"celery-task-meta-{task}")
         return json.loads(stored)["status"] if stored else "PENDING"
 
     def until_no_replies(self, seconds):
