@@ -21,12 +21,16 @@ class NotRun:
 
 @dataclass(frozen=True)
 class Differs:
-    """A test, a class or a file of theirs (the start of a node id) that fails here and not with stock Celery."""
+    """A test, a class or a file of theirs (the start of a node id) that fails here and not with stock Celery.
+
+    races: it fails or not by who is faster, the test or the worker.
+    """
 
     suite: str
     broker: str
     test: str
     reason: str
+    races: bool = False
 
     def covers(self, test: str) -> bool:
         return test == self.test or test.startswith((f"{self.test}::", f"{self.test}["))
