@@ -37,10 +37,7 @@ class Subscribing:
 
     ResultConsumer = ResultConsumer
     _away_until = 0.0  # monotonic seconds
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._once = threading.local()
-        super().__init__(*args, **kwargs)
+    _once = threading.local()
 
     def on_task_call(self: Any, producer: Any, task_id: str) -> None:
         """Subscribe to the result of a task that is about to be published, if Redis is there."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from kombu.transport import virtual
-from kombu.utils.json import object_hook
 
+from celery_runtime.decoding import decode
 from celery_runtime.redis_transport.scripts import deliveries
-
-_decode = json.JSONDecoder(object_hook=object_hook).decode
 
 
 class MalformedError(ValueError):
@@ -33,7 +30,7 @@ def parse(raw: bytes, tag: str) -> dict[str, Any]:
     Raises MalformedError.
     """
     try:
-        payload = _decode(raw.decode())
+        payload = decode(raw.decode())
     except Exception as error:
         raise MalformedError(f"{type(error).__name__}: {error}") from error
     if not isinstance(payload, dict) or not isinstance(payload.get("properties"), dict):
