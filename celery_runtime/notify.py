@@ -40,15 +40,15 @@ def send(*lines: str) -> bool:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return False
-    if address.startswith("@"):
-        address = "\0" + address[1:]  # a name without a file
+    # A name that starts with @ has no file; the kernel spells it with a zero byte.
+    spelled = "\0" + address[1:] if address.startswith("@") else address
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
             client.settimeout(1)
-            client.connect(address)
+            client.connect(spelled)
             client.sendall("\n".join(lines).encode())
     except OSError as error:
-        log.warning("sd_notify: %s takes no message: %s", os.environ["NOTIFY_SOCKET"], error)
+        log.warning("sd_notify: %s takes no message: %s", address, error)
         return False
     return True
 
@@ -59,7 +59,8 @@ def tell(pulse: Pulse, status: dict[State, str], grace: int) -> None:
     status: what each state means for a person.
     grace: seconds that a stop may take.
     """
-    if not os.environ.get("NOTIFY_SOCKET"):
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
         return
 
     def change(state: State) -> None:
@@ -73,7 +74,7 @@ def tell(pulse: Pulse, status: dict[State, str], grace: int) -> None:
 
     pulse.on_change.append(change)
     change(pulse.state)
-    threading.Thread(target=_keep_alive, args=(pulse,), name="sd_notify", daemon=True).start()
+    threading.Thread(target=_keep_alive, args=(pulse, address), name="sd_notify", daemon=True).start()
 
 
 def install(app: Celery, pulse: Pulse, queues: dict[str, Queue]) -> None:
@@ -94,11 +95,12 @@ def watchdog() -> float | None:
     return int(period) / 1_000_000
 
 
-def _keep_alive(pulse: Pulse) -> None:
+def _keep_alive(pulse: Pulse, address: str) -> None:
+    """Until NOTIFY_SOCKET is another or none: whoever takes it away has taken over, or wants silence."""
     period = watchdog()
     wait = min(TICK, period / 2) if period else TICK  # half, as sd_watchdog_enabled(3) advises
     pause = threading.Event()
-    while True:
+    while os.environ.get("NOTIFY_SOCKET") == address:
         if period and pulse.alive:
             send("WATCHDOG=1")
         if pulse.state is State.STARTING:

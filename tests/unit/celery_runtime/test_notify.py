@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import uuid
 from contextlib import suppress
 
@@ -64,7 +65,19 @@ def test_the_watchdog_hears_of_a_worker_that_is_alive_and_not_of_one_that_is_stu
         pytest.fail("the watchdog still hears of it")
     pulse.busy = True  # a task of the solo pool
     assert systemd() == ["WATCHDOG=1"]
-    pulse.busy = False  # its thread speaks to the next test otherwise
+
+
+def test_the_watchdog_hears_nothing_more_once_its_socket_is_taken_away(systemd, monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "20000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    before = set(threading.enumerate())
+    notify.tell(Pulse(), notify.WORKER, 90)
+    (reporter,) = set(threading.enumerate()) - before
+
+    monkeypatch.delenv("NOTIFY_SOCKET")
+
+    reporter.join(5)
+    assert not reporter.is_alive()
 
 
 @pytest.mark.parametrize(
