@@ -56,7 +56,7 @@ def test_parts_that_are_switched_off_stay_celerys(installed, monkeypatch):
 
     monkeypatch.setenv("RUNTIME_OFF", "claim, lease,drain,health")
 
-    assert len(installed("redis").steps["consumer"]) == steps - 3  # lease, which claims too; drain; health
+    assert len(installed("redis").steps["consumer"]) == steps - 4  # lease, which claims too; the direct pool; drain; health
 
 
 def test_rabbitmq_confirms_every_message_into_a_quorum_queue(installed):
