@@ -19,7 +19,7 @@ from celery_runtime.direct.pipe import ParentEnd, pair
 from celery_runtime.direct.slot import Field, Slot
 from celery_runtime.direct.tallies import SIZE
 
-YOUNG = 1.0  # seconds; who ends sooner without having been told to is replaced only after as long
+PAUSE = 1.0  # seconds until a child is replaced that ended before it served, or that could not be forked
 log = get_logger(__name__)
 
 
@@ -41,8 +41,8 @@ class Member:
         self.job: Any = None
         self.request: Any = None
         self.sequence = -1
-        self.born = 0.0  # monotonic seconds
-        self.not_before = 0.0
+        self.served = False  # whether the child came so far as to wait for messages
+        self.not_before = 0.0  # monotonic seconds; no child is forked sooner
 
     @property
     def pid(self) -> int:
@@ -123,25 +123,24 @@ class Family:
         except OSError as error:
             log.error("direct: no child could be forked, trying again: %s", error)  # noqa: TRY400
             parent.close()
-            member.not_before = time.monotonic() + YOUNG
+            member.not_before = time.monotonic() + PAUSE
             return False
         finally:
             child_end.socket.close()
-        member.process, member.pipe, member.free = process, parent, False
-        member.born = time.monotonic()
+        member.process, member.pipe, member.free, member.served = process, parent, False, False
         self.on_birth(member)
         return True
 
     def bury(self, member: Member) -> None:
         """Forget a dead child; its place stays, unless it is to leave."""
-        process, told = member.process, bool(member.slot.numbers[Field.QUIT])
+        process = member.process
         process.join()
         exitcode = process.exitcode
         if exitcode:
             self.deaths += 1
             log.error("direct: the pool child %s ended with exit code %s", process.pid, exitcode)
-        if not told and time.monotonic() - member.born < YOUNG:
-            member.not_before = time.monotonic() + YOUNG
+        if not member.served and not member.slot.numbers[Field.SEQUENCE]:
+            member.not_before = time.monotonic() + PAUSE
         if member.pipe is not None:
             member.pipe.close()
         member.process = member.pipe = member.job = member.request = None

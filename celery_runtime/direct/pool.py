@@ -137,7 +137,7 @@ class Pool(BasePool):  # type: ignore[misc]
     def _answer(self, member: Member, kind: Kind, content: Any) -> None:
         settling = self.supervisor.settling
         if kind is Kind.IDLE:
-            member.free = True
+            member.free = member.served = True
             if self.jobs or self.supervisor.stopping:
                 member.wake()
         elif kind is Kind.ASK:

@@ -1,0 +1,324 @@
+"""The direct pool does what Celery's own does, for every kind of task, remote control and misfortune."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+from celery import chain, chord, group
+from celery.canvas import Signature
+from celery.exceptions import TaskRevokedError, TimeLimitExceeded, WorkerLostError
+
+from tests.integration.runtime_worker import RuntimeWorker
+
+QUEUES = "[queues.anyapp]\npool = 'direct'\nconcurrency = 2\ntime_limit = 60\n{}\n"
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
+    return tmp_path_factory.mktemp("direct") / "ledger"
+
+
+@pytest.fixture(scope="module")
+def server(own_redis):
+    """A client that may do everything on the Redis of these tests."""
+    own_redis[1].flushall()
+    return own_redis[1]
+
+
+@pytest.fixture(scope="module")
+def environment(own_redis, server, secrets):
+    url = f"redis://celery@127.0.0.1:{own_redis[0]}/0"
+    return {"BROKER": "redis", "REDIS_URL": url, "REDIS_PASSWORD_FILE": str(secrets / "password")}
+
+
+@pytest.fixture(scope="module")
+def worker(environment, ledger):
+    with started(environment, ledger) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def producer(worker):
+    with pytest.MonkeyPatch.context() as patch:
+        app = worker.producer(patch)
+        app.set_default()
+        yield app
+        app.close()
+
+
+def started(environment, ledger, more="", **variables):
+    folder = ledger.parent
+    variables = {"CELERY_APP": "directapp:app", "LEDGER": ledger, "VISIBILITY_TIMEOUT": 5} | variables
+    return RuntimeWorker(folder, environment, QUEUES.format(more), **variables)
+
+
+def task(producer, name, *args, **options):
+    return Signature(f"directapp.{name}", args=args, app=producer, options=options)
+
+
+def run(producer, name, *args, **options):
+    return task(producer, name, *args, **options).apply_async().get(timeout=30)
+
+
+def lines(ledger):
+    return [line.split() for line in ledger.read_text().splitlines()] if ledger.exists() else []
+
+
+def runs(ledger, task_id):
+    return Counter(what for what, which, _ in lines(ledger) if which == task_id)
+
+
+def pids(worker):
+    return {child.pid for child in psutil.Process(worker.process.pid).children()}
+
+
+def test_every_way_in_which_a_task_ends(producer, worker, ledger):
+    assert run(producer, "add", 1, 2) == 3
+    assert run(producer, "retry") == 2
+    assert run(producer, "requeue") == "again"
+    assert run(producer, "early") == "early"
+    assert run(producer, "patient") == "soft"
+    custom = task(producer, "custom").apply_async()
+    assert custom.get(timeout=30) == "custom"
+    worker.wait(lambda: runs(ledger, custom.id) == {"request": 1}, "the app's own request class to be used")
+    for name, error in {"fail": ValueError, "reject": Exception, "stubborn": TimeLimitExceeded}.items():
+        with pytest.raises(error):
+            run(producer, name)
+    for name, args in {"leave": [3], "die": []}.items():
+        with pytest.raises(WorkerLostError):
+            run(producer, name, *args)
+
+
+def test_a_task_sees_the_request_that_stock_shows(producer):
+    seen = run(producer, "context")
+
+    assert seen == {
+        "args": [],
+        "delivery_info": {"exchange": "", "routing_key": "anyapp", "priority": 0, "redelivered": False},
+        "hostname": seen["hostname"],
+        "is_eager": False,
+        "kwargs": {},
+        "retries": 0,
+    }
+    assert seen["hostname"].startswith("anyapp@")
+
+
+def test_canvases(producer):
+    def add(*args):
+        return task(producer, "add", *args)
+
+    assert chain(add(1, 2), add(3), add(4)).apply_async().get(timeout=30) == 10
+    assert group(add(i, i) for i in range(20)).apply_async().get(timeout=30) == [2 * i for i in range(20)]
+    assert chord([add(i, i) for i in range(20)])(task(producer, "total")).get(timeout=30) == 380
+    assert chain(add(1, 1), group(add(1), add(2)), task(producer, "total")).apply_async().get(timeout=30) == 7
+
+
+def test_times_and_rates_are_kept(producer):
+    began = time.time()
+    assert run(producer, "add", 1, 1, countdown=1) == 2
+    assert 1 <= time.time() - began < 5
+    with pytest.raises(TaskRevokedError, match="expired"):
+        run(producer, "add", 1, 1, expires=-1)
+    times = sorted(group(task(producer, "limited") for _ in range(6)).apply_async().get(timeout=30))
+    assert times[-1] - times[0] > 0.4  # 10/s: five pauses of 0.1 s
+
+
+def test_remote_control_sees_and_stops_what_children_fetched(producer, worker, ledger):
+    inspect = producer.control.inspect(timeout=0.5)
+    running = task(producer, "sleep", 600).apply_async()
+    later = task(producer, "add", 1, 1).apply_async(countdown=600)
+    worker.wait(lambda: runs(ledger, running.id)["start"], "the task to start")
+
+    ((node, active),) = inspect.active().items()
+    assert [(each["id"], each["args"], each["worker_pid"] in pids(worker)) for each in active] == [
+        (running.id, [600], True)
+    ]
+    assert [each["request"]["id"] for each in inspect.scheduled()[node]] == [later.id]
+    assert inspect.query_task(running.id)[node][running.id][0] == "active"
+
+    running.revoke(terminate=True)
+    later.revoke()
+    with pytest.raises(TaskRevokedError):
+        running.get(timeout=30)
+    worker.wait(lambda: not inspect.active()[node], "the task to be gone")
+    assert runs(ledger, running.id) == {"start": 1}
+    assert run(producer, "add", 2, 2) == 4
+
+
+def test_a_revoked_id_is_not_run_by_any_child(producer, worker):
+    doomed = task(producer, "add", 1, 1)
+    doomed.freeze()
+    producer.control.revoke(doomed.id, reply=True, timeout=1)
+
+    with pytest.raises(TaskRevokedError, match="revoked"):
+        doomed.apply_async().get(timeout=30)
+
+
+def test_the_pool_grows_shrinks_and_restarts(producer, worker):
+    before = pids(worker)
+    producer.control.pool_grow(2, reply=True, timeout=1)
+    worker.wait(lambda: len(pids(worker)) == 4, "four children")
+    producer.control.pool_shrink(2, reply=True, timeout=1)
+    worker.wait(lambda: len(pids(worker)) == 2, "two children")
+
+    producer.control.broadcast("pool_restart", reply=True, timeout=1)
+    worker.wait(lambda: len(pids(worker)) == 2 and not pids(worker) & before, "new children")
+    assert run(producer, "add", 1, 1) == 2
+
+
+def test_queues_come_and_go(producer, worker):
+    producer.control.cancel_consumer("anyapp", reply=True, timeout=1)
+    waiting = task(producer, "add", 1, 1).apply_async()
+    with pytest.raises(TimeoutError):
+        waiting.get(timeout=2)
+    producer.control.add_consumer("anyapp", reply=True, timeout=1)
+    assert waiting.get(timeout=30) == 2
+
+
+def test_limits_change_while_it_runs(producer, worker):
+    producer.control.time_limit("directapp.sleep", soft=1, hard=2, reply=True, timeout=1)
+    producer.control.rate_limit("directapp.add", "5/s", reply=True, timeout=1)
+    try:
+        with pytest.raises(Exception, match="SoftTimeLimitExceeded"):
+            run(producer, "sleep", 600)
+        began = time.monotonic()
+        group(task(producer, "add", 1, 1) for _ in range(5)).apply_async().get(timeout=30)
+        assert time.monotonic() - began > 0.7
+    finally:
+        producer.control.time_limit("directapp.sleep", reply=True, timeout=1)
+        producer.control.rate_limit("directapp.add", None, reply=True, timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("fork", "parent"),
+        ("thread", 1),
+        ("change_signals", None),
+        ("close_everything", WorkerLostError),
+        ("devour", MemoryError),
+        ("scribble", None),
+    ],
+)
+def test_what_a_task_does_to_its_child_stays_there(producer, worker, name, ends):
+    stray = task(producer, name).apply_async()
+
+    if isinstance(ends, type):
+        with pytest.raises(ends):
+            stray.get(timeout=30)
+    elif name == "scribble":
+        worker.wait(lambda: "wrote over its slot" in worker.log(), "the damage to be seen")
+        stray.revoke()
+    else:
+        assert stray.get(timeout=30) == ends
+    assert group(task(producer, "add", i, i) for i in range(20)).apply_async().get(timeout=30)
+    assert len(pids(worker)) == 2
+
+
+def test_a_child_that_is_stopped_is_ended_by_its_time_limit(producer, worker, ledger):
+    stuck = task(producer, "sleep", 0.5).apply_async(time_limit=3, soft_time_limit=2)
+    worker.wait(lambda: runs(ledger, stuck.id)["start"], "the task to start")
+    (child,) = [int(pid) for what, which, pid in lines(ledger) if (what, which) == ("start", stuck.id)]
+    os.kill(child, signal.SIGSTOP)
+
+    with pytest.raises(TimeLimitExceeded):
+        stuck.get(timeout=30)
+    assert run(producer, "add", 1, 1) == 2
+
+
+def test_a_script_that_redis_forgot_is_sent_again(producer, worker, server):
+    server.script_flush()
+
+    assert run(producer, "add", 1, 1) == 2
+
+
+def test_connections_that_are_cut_cost_no_task_and_repeat_none(producer, worker, server, ledger):
+    tasks = [task(producer, "sleep", 0.05).apply_async() for _ in range(60)]
+    for _ in range(3):
+        server.execute_command("CLIENT", "KILL", "TYPE", "normal")
+        time.sleep(0.3)  # for the worker to be in the middle of something else
+
+    assert len([each.get(timeout=60) for each in tasks]) == 60
+    assert all(runs(ledger, each.id) == {"start": 1, "end": 1} for each in tasks)
+    worker.wait(lambda: not server.hlen("unacked:anyapp"), "the acknowledgements")
+
+
+def test_children_that_are_killed_under_load_cost_no_task(producer, worker, server, ledger):
+    tasks = [task(producer, "sleep", 0.02).apply_async() for _ in range(200)]
+    kills = 0
+    while server.llen("anyapp"):
+        for pid in pids(worker):
+            os.kill(pid, signal.SIGKILL)
+            kills += 1
+        seen = len(lines(ledger))
+        worker.wait(lambda: len(lines(ledger)) > seen + 10 or not server.llen("anyapp"), "tasks to run")
+
+    assert len([each.get(timeout=60) for each in tasks]) == 200
+    again = sum(runs(ledger, each.id)["end"] - 1 for each in tasks)
+    assert kills > 3
+    assert again <= kills  # what ended, and was not settled yet
+    worker.wait(lambda: not server.hlen("unacked:anyapp"), "the acknowledgements")
+
+
+@pytest.mark.parametrize(("step", "starts"), [("claimed", 1), ("held", 1), ("ended", 2)])
+def test_a_child_may_be_killed_at_each_step_of_its_loop(environment, tmp_path, server, step, starts):
+    ledger = tmp_path / "ledger"
+    with started(environment, ledger, STOP_AT=step) as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+        hit = task(producer, "victim").apply_async()
+        marker = Path(f"{ledger}.stopped")
+        worker.wait(lambda: marker.exists() and marker.read_text(), "the child to reach that step")
+        os.kill(int(marker.read_text()), signal.SIGKILL)
+
+        assert hit.get(timeout=30) == "done"
+        assert runs(ledger, hit.id) == {"start": starts}
+        worker.wait(lambda: not server.hlen("unacked:anyapp"), "the acknowledgement")
+        producer.close()
+
+
+def test_children_are_replaced_after_their_tasks_and_when_they_grew(environment, tmp_path):
+    recycling = started(environment, tmp_path / "ledger", "max_tasks_per_child = 5")
+    with recycling as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+        served = group(task(producer, "sleep", 0) for _ in range(40)).apply_async().get(timeout=30)
+        producer.close()
+
+    assert max(Counter(served).values()) == 5
+
+
+def test_a_stop_under_load_ends_what_runs_within_a_second(environment, tmp_path, server):
+    ledger = tmp_path / "ledger"
+    with started(environment, ledger) as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+        for _ in range(100):
+            task(producer, "sleep", 0.1).apply_async()
+        worker.wait(lambda: len(lines(ledger)) > 10, "tasks to run")
+
+        began = time.monotonic()
+        worker.process.terminate()
+        assert worker.process.wait(30) == 0
+        took = time.monotonic() - began
+        producer.close()
+
+    count = Counter(what for what, _, _ in lines(ledger))
+    assert took < 1
+    assert count["start"] == count["end"] < 100
+    assert server.llen("anyapp") == 100 - count["end"]
+    assert not server.hlen("unacked:anyapp")
+    server.delete("anyapp")
+
+
+def test_without_the_claim_it_refuses_to_start(environment, tmp_path):
+    with (
+        pytest.raises(AssertionError, match="the worker ended"),
+        started(environment, tmp_path / "ledger", RUNTIME_OFF="claim"),
+    ):
+        pass
+
+    assert 'pool = "prefork"' in (tmp_path / "worker.log").read_text()
