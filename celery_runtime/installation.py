@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.signals import worker_before_create_process
 
-from celery_runtime import publishing, rabbitmq, redis_transport
+from celery_runtime import direct, publishing, rabbitmq, redis_transport
 from celery_runtime.queues import Queue, load_queues
 from celery_runtime.sentinel import transport_options
 from celery_runtime.settings import RuntimeSettings, load
@@ -37,6 +37,7 @@ def install_on(app: Celery) -> Celery:
         from celery_runtime import results
 
         results.install(app)
+    direct.install_name()
     _install_steps(app, settings, queues)
     if settings.has("publishing"):
         publishing.install(app)

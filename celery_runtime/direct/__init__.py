@@ -25,3 +25,15 @@ code decides, and where a child fetches it again as a job once it is due.
 
 docs/direct-pool.md follows a message through all of it.
 """
+
+from __future__ import annotations
+
+from celery import concurrency
+
+
+def install_name() -> None:
+    """Let Celery find the pool as `direct`: `worker_pool = "direct"`, or --pool=direct of celery-runtime's own commands.
+
+    `celery worker` reads the names of the pools before it imports the app.
+    """
+    concurrency.ALIASES["direct"] = "celery_runtime.direct.pool:Pool"

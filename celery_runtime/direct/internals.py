@@ -76,10 +76,13 @@ def request_of(headers: dict[str, Any], properties: dict[str, Any], body: list[A
 
 
 def is_settled_by(info: Any, task: Any) -> bool:
-    """Whether the message of a task that ended so is simply acknowledged. `info`: what the tracer says, or None."""
+    """Whether the message of a task that ended so is simply acknowledged. `info`: what the tracer says, or None.
+
+    A MemoryError is a failure as any other. Stock raises it in the parent, whose pool logs it and keeps the message.
+    """
     if info is None or info.state in (states.RETRY, states.IGNORED):
         return True
-    return bool(info.state == states.FAILURE and task.acks_on_failure and not isinstance(info.retval, MemoryError))
+    return bool(info.state == states.FAILURE and task.acks_on_failure)
 
 
 def current_error() -> ExceptionInfo:
@@ -165,10 +168,3 @@ def hear_of_revocations(tell: Any) -> None:
         tell(list(other))
 
     revoked.add, revoked.update = add_and_tell, update_and_tell
-
-
-def install_pool_name() -> None:
-    """Let `celery worker --pool=direct` find the pool."""
-    from celery import concurrency
-
-    concurrency.ALIASES["direct"] = "celery_runtime.direct.pool:Pool"

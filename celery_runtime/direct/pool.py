@@ -131,8 +131,14 @@ class Pool(BasePool):  # type: ignore[misc]
     def _hear(self, member: Member) -> None:
         if member.pipe is None:
             return
+        lost: tuple[type[Exception], ...] = self.consumer.connection_errors if self.consumer is not None else ()
         for kind, content in member.pipe.frames():
-            self._answer(member, kind, content)
+            try:
+                self._answer(member, kind, content)
+            except lost:
+                raise
+            except Exception:  # as billiard's pool: one task's trouble must not end the worker
+                log.exception("direct: what the pool child %s said could not be dealt with", member.pid)
 
     def _answer(self, member: Member, kind: Kind, content: Any) -> None:
         settling = self.supervisor.settling

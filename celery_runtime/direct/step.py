@@ -6,15 +6,12 @@ from typing import Any
 
 from celery import Celery, bootsteps
 
-from celery_runtime.direct import internals
-
 
 def install_step(app: Celery, leased: type) -> None:
-    """Let workers of `app` have this pool: `--pool=direct`, or `worker_pool = "direct"`.
+    """Join every worker of `app` that has this pool to it.
 
     leased: the step that lets the channel go on with what is held.
     """
-    internals.install_pool_name()
 
     class Direct(bootsteps.StartStopStep):  # type: ignore[misc]
         label = "Direct pool"

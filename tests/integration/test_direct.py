@@ -13,6 +13,8 @@ import pytest
 from celery import chain, chord, group
 from celery.canvas import Signature
 from celery.exceptions import TaskRevokedError, TimeLimitExceeded, WorkerLostError
+from celery.exceptions import TimeoutError as StillWaitingError
+from redis import Redis
 
 from tests.integration.runtime_worker import RuntimeWorker
 
@@ -35,6 +37,19 @@ def server(own_redis):
 def environment(own_redis, server, secrets):
     url = f"redis://celery@127.0.0.1:{own_redis[0]}/0"
     return {"BROKER": "redis", "REDIS_URL": url, "REDIS_PASSWORD_FILE": str(secrets / "password")}
+
+
+@pytest.fixture
+def apart(environment):
+    """The same server for a worker that shares no queue with that of the module."""
+    return environment | {"REDIS_URL": environment["REDIS_URL"].replace("/0", "/1")}
+
+
+@pytest.fixture
+def other(own_redis):
+    with Redis(port=own_redis[0], db=1, username="admin", password="integration", decode_responses=True) as client:
+        client.flushdb()
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +145,7 @@ def test_times_and_rates_are_kept(producer):
 
 
 def test_remote_control_sees_and_stops_what_children_fetched(producer, worker, ledger):
-    inspect = producer.control.inspect(timeout=0.5)
+    inspect = producer.control.inspect(timeout=10, limit=1)
     running = task(producer, "sleep", 600).apply_async()
     later = task(producer, "add", 1, 1).apply_async(countdown=600)
     worker.wait(lambda: runs(ledger, running.id)["start"], "the task to start")
@@ -154,7 +169,7 @@ def test_remote_control_sees_and_stops_what_children_fetched(producer, worker, l
 def test_a_revoked_id_is_not_run_by_any_child(producer, worker):
     doomed = task(producer, "add", 1, 1)
     doomed.freeze()
-    producer.control.revoke(doomed.id, reply=True, timeout=1)
+    producer.control.revoke(doomed.id, reply=True, limit=1, timeout=10)
 
     with pytest.raises(TaskRevokedError, match="revoked"):
         doomed.apply_async().get(timeout=30)
@@ -162,28 +177,28 @@ def test_a_revoked_id_is_not_run_by_any_child(producer, worker):
 
 def test_the_pool_grows_shrinks_and_restarts(producer, worker):
     before = pids(worker)
-    producer.control.pool_grow(2, reply=True, timeout=1)
+    producer.control.pool_grow(2, reply=True, limit=1, timeout=10)
     worker.wait(lambda: len(pids(worker)) == 4, "four children")
-    producer.control.pool_shrink(2, reply=True, timeout=1)
+    producer.control.pool_shrink(2, reply=True, limit=1, timeout=10)
     worker.wait(lambda: len(pids(worker)) == 2, "two children")
 
-    producer.control.broadcast("pool_restart", reply=True, timeout=1)
+    producer.control.broadcast("pool_restart", reply=True, limit=1, timeout=10)
     worker.wait(lambda: len(pids(worker)) == 2 and not pids(worker) & before, "new children")
     assert run(producer, "add", 1, 1) == 2
 
 
 def test_queues_come_and_go(producer, worker):
-    producer.control.cancel_consumer("anyapp", reply=True, timeout=1)
+    producer.control.cancel_consumer("anyapp", reply=True, limit=1, timeout=10)
     waiting = task(producer, "add", 1, 1).apply_async()
-    with pytest.raises(TimeoutError):
+    with pytest.raises(StillWaitingError):
         waiting.get(timeout=2)
-    producer.control.add_consumer("anyapp", reply=True, timeout=1)
+    producer.control.add_consumer("anyapp", reply=True, limit=1, timeout=10)
     assert waiting.get(timeout=30) == 2
 
 
 def test_limits_change_while_it_runs(producer, worker):
-    producer.control.time_limit("directapp.sleep", soft=1, hard=2, reply=True, timeout=1)
-    producer.control.rate_limit("directapp.add", "5/s", reply=True, timeout=1)
+    producer.control.time_limit("directapp.sleep", soft=1, hard=2, reply=True, limit=1, timeout=10)
+    producer.control.rate_limit("directapp.add", "5/s", reply=True, limit=1, timeout=10)
     try:
         with pytest.raises(Exception, match="SoftTimeLimitExceeded"):
             run(producer, "sleep", 600)
@@ -191,8 +206,8 @@ def test_limits_change_while_it_runs(producer, worker):
         group(task(producer, "add", 1, 1) for _ in range(5)).apply_async().get(timeout=30)
         assert time.monotonic() - began > 0.7
     finally:
-        producer.control.time_limit("directapp.sleep", reply=True, timeout=1)
-        producer.control.rate_limit("directapp.add", None, reply=True, timeout=1)
+        producer.control.time_limit("directapp.sleep", reply=True, limit=1, timeout=10)
+        producer.control.rate_limit("directapp.add", None, reply=True, limit=1, timeout=10)
 
 
 @pytest.mark.parametrize(
@@ -256,8 +271,8 @@ def test_children_that_are_killed_under_load_cost_no_task(producer, worker, serv
         for pid in pids(worker):
             os.kill(pid, signal.SIGKILL)
             kills += 1
-        seen = len(lines(ledger))
-        worker.wait(lambda: len(lines(ledger)) > seen + 10 or not server.llen("anyapp"), "tasks to run")
+        wanted = len(lines(ledger)) + 10
+        worker.wait(lambda wanted=wanted: len(lines(ledger)) > wanted or not server.llen("anyapp"), "tasks to run")
 
     assert len([each.get(timeout=60) for each in tasks]) == 200
     again = sum(runs(ledger, each.id)["end"] - 1 for each in tasks)
@@ -267,9 +282,9 @@ def test_children_that_are_killed_under_load_cost_no_task(producer, worker, serv
 
 
 @pytest.mark.parametrize(("step", "starts"), [("claimed", 1), ("held", 1), ("ended", 2)])
-def test_a_child_may_be_killed_at_each_step_of_its_loop(environment, tmp_path, server, step, starts):
+def test_a_child_may_be_killed_at_each_step_of_its_loop(apart, tmp_path, other, step, starts):
     ledger = tmp_path / "ledger"
-    with started(environment, ledger, STOP_AT=step) as worker, pytest.MonkeyPatch.context() as patch:
+    with started(apart, ledger, STOP_AT=step) as worker, pytest.MonkeyPatch.context() as patch:
         producer = worker.producer(patch)
         hit = task(producer, "victim").apply_async()
         marker = Path(f"{ledger}.stopped")
@@ -278,12 +293,12 @@ def test_a_child_may_be_killed_at_each_step_of_its_loop(environment, tmp_path, s
 
         assert hit.get(timeout=30) == "done"
         assert runs(ledger, hit.id) == {"start": starts}
-        worker.wait(lambda: not server.hlen("unacked:anyapp"), "the acknowledgement")
+        worker.wait(lambda: not other.hlen("unacked:anyapp"), "the acknowledgement")
         producer.close()
 
 
-def test_children_are_replaced_after_their_tasks_and_when_they_grew(environment, tmp_path):
-    recycling = started(environment, tmp_path / "ledger", "max_tasks_per_child = 5")
+def test_children_are_replaced_after_their_tasks_and_when_they_grew(apart, tmp_path):
+    recycling = started(apart, tmp_path / "ledger", "max_tasks_per_child = 5")
     with recycling as worker, pytest.MonkeyPatch.context() as patch:
         producer = worker.producer(patch)
         served = group(task(producer, "sleep", 0) for _ in range(40)).apply_async().get(timeout=30)
@@ -292,9 +307,9 @@ def test_children_are_replaced_after_their_tasks_and_when_they_grew(environment,
     assert max(Counter(served).values()) == 5
 
 
-def test_a_stop_under_load_ends_what_runs_within_a_second(environment, tmp_path, server):
+def test_a_stop_under_load_ends_what_runs_within_a_second(apart, tmp_path, other):
     ledger = tmp_path / "ledger"
-    with started(environment, ledger) as worker, pytest.MonkeyPatch.context() as patch:
+    with started(apart, ledger) as worker, pytest.MonkeyPatch.context() as patch:
         producer = worker.producer(patch)
         for _ in range(100):
             task(producer, "sleep", 0.1).apply_async()
@@ -309,15 +324,15 @@ def test_a_stop_under_load_ends_what_runs_within_a_second(environment, tmp_path,
     count = Counter(what for what, _, _ in lines(ledger))
     assert took < 1
     assert count["start"] == count["end"] < 100
-    assert server.llen("anyapp") == 100 - count["end"]
-    assert not server.hlen("unacked:anyapp")
-    server.delete("anyapp")
+    assert other.llen("anyapp") == 100 - count["end"]
+    assert not other.hlen("unacked:anyapp")
+    other.delete("anyapp")
 
 
-def test_without_the_claim_it_refuses_to_start(environment, tmp_path):
+def test_without_the_claim_it_refuses_to_start(apart, tmp_path):
     with (
         pytest.raises(AssertionError, match="the worker ended"),
-        started(environment, tmp_path / "ledger", RUNTIME_OFF="claim"),
+        started(apart, tmp_path / "ledger", RUNTIME_OFF="claim"),
     ):
         pass
 
