@@ -28,7 +28,6 @@ def fail_fast() -> None:
     app.conf.result_backend_always_retry = False  # the runtime's workers retry for ever
     app.conf.result_backend_thread_safe = True  # one pool of connections, not one for each thread
     app.conf.redis_socket_timeout = patience()
-    app.backend.on_task_call = lambda *_: None  # nothing here waits for results: spare a subscription each
 
 
 def process_image(image_id: UUID, task_id: UUID) -> None:

@@ -34,6 +34,7 @@ from celery.states import PENDING
 from kombu.exceptions import EncodeError, KombuError, OperationalError
 from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError
 
+from celery_runtime.batches import batching, producers
 from celery_runtime.settings import RuntimeSettings, load
 
 # Pauses between tries (s). A first try over a fresh connection ends on its own after about 5 s.
@@ -59,6 +60,7 @@ class BrokerAwayError(Exception):
 def install(app: Celery) -> None:
     """Let the workers of `app` publish patiently, and every other process within bounds."""
     app.conf.task_publish_retry_policy = BOUNDED
+    producers.install(app)
 
     def be_patient(**_: Any) -> None:
         publish_patiently(app)
@@ -91,7 +93,7 @@ def _keep_trying(retry_policy: dict[str, Any], **_: Any) -> None:
 
 
 def publish(app: Celery, tasks: Iterable[Signature], timeout: float | None = None, *, pending: bool = False) -> int:
-    """Publish `tasks` through one connection, in order; returns how many.
+    """Publish `tasks` through one connection, in order and in batches; returns how many.
 
     timeout: seconds without a confirmation after which it gives up; by default PUBLISH_TIMEOUT.
     pending: record each task_id as PENDING before, so that an id that was never given out is told apart from one whose
@@ -156,6 +158,9 @@ class _Call(Thread):
             raise self.error
         return self
 
+    def advance(self) -> None:
+        self.progress += 1
+
     def stop_if_abandoned(self, error: Exception, _interval: float) -> None:
         """End the tries to reach the broker; kombu calls it between two of them."""
         if self.abandoned:
@@ -173,14 +178,19 @@ def _publish_all(app: Celery, call: _Call, tasks: Iterable[Signature], pending: 
         "errback": call.stop_if_abandoned,
         "on_revive": call.stop_if_too_late,
     }
-    with app.producer_pool.acquire(block=True, timeout=call.timeout) as producer:
+    pool = app.producer_pool.acquire(block=True, timeout=call.timeout)
+    with pool as producer, batching(producer, policy) as batch:
         for task in tasks:
             if call.abandoned:
+                batch.abort()
                 return
             with _recorded(app, task) if pending else nullcontext():
                 # py-amqp would wait for ever for the confirmation of a broker that is paused.
                 task.apply_async(producer=producer, confirm_timeout=call.timeout, retry_policy=policy)
-            call.progress += 1
+                if pending:
+                    batch.flush()
+            batch.after(call.advance)
+            batch.flush_if_due()
 
 
 @contextmanager

@@ -32,8 +32,9 @@ from celery import concurrency
 
 
 def install_name() -> None:
-    """Let Celery find the pool as `direct`: `worker_pool = "direct"`, or --pool=direct of celery-runtime's own commands.
+    """Let Celery find the pool by the setting `worker_pool = "direct"`.
 
-    `celery worker` reads the names of the pools before it imports the app.
+    The option --pool=direct is for celery-runtime's own commands: `celery worker` lists the pools before it imports the
+    app.
     """
     concurrency.ALIASES["direct"] = "celery_runtime.direct.pool:Pool"

@@ -14,6 +14,7 @@ from kombu.transport import redis as stock
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from celery_runtime.queues import Queue
+from celery_runtime.redis_transport.putting import put_directly
 from celery_runtime.sentinel import transport_options
 from celery_runtime.settings import RuntimeSettings
 
@@ -51,6 +52,7 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
 def install(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
     """Let the workers of `app` claim their messages and renew them; let every process know a lost connection as one."""
     _tell_of_lost_connections()
+    put_directly()
     app.celery_runtime_claims = settings.has("claim")
     if settings.has("claim"):
         from celery_runtime import lease

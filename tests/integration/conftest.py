@@ -225,7 +225,6 @@ def bases(broker, environment, postgres, tmp_path_factory):
         bases_app = importlib.import_module("tests.integration.bases_app")
         bases_app.metadata.create_all(bases_app.engine())
     service = bases_app.service = Service(variables, folder)
-    bases_app.app.backend.on_task_call = lambda *_: None
     service.start_worker("bases")
     try:
         service.wait(lambda: service.health("worker-bases", "ready"), "the worker to be ready")
