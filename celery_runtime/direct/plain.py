@@ -9,6 +9,7 @@ import base64
 from typing import Any, NamedTuple
 
 from celery import signals
+from kombu.compression import decompress
 
 from celery_runtime.dead_letters.faults import JSON, wrong_arguments, wrong_options
 from celery_runtime.decoding import decode
@@ -65,7 +66,7 @@ class Reader:
             return None
         if payload["content-type"] != JSON or payload["content-encoding"] != "utf-8":
             return None
-        body = decode(_text(payload["body"], properties.get("body_encoding")))
+        body = decode(_text(payload["body"], properties.get("body_encoding"), headers.get("compression")))
         if not isinstance(body, list) or wrong_arguments(body):
             return None
         hard, soft = headers.get("timelimit") or (None, None)
@@ -80,9 +81,18 @@ class Reader:
         )
 
 
-def _text(body: str, encoding: str | None) -> str:
-    if encoding == "base64":
-        return base64.b64decode(body).decode()
-    if encoding not in (None, "utf-8"):
+def _text(body: str, encoding: str | None, compression: str | None) -> str:
+    """The body as JSON. Raises ValueError, or KeyError for a compression that nobody knows."""
+    if encoding not in {None, "utf-8", "base64"}:
         raise ValueError(encoding)
-    return body
+    if compression:
+        packed = base64.b64decode(body) if encoding == "base64" else body.encode()
+        return _decompressed(packed, compression)
+    return base64.b64decode(body).decode() if encoding == "base64" else body
+
+
+def _decompressed(body: bytes, compression: str) -> str:
+    try:
+        return str(decompress(body, compression), "utf-8")
+    except Exception as error:  # each of the codecs has errors of its own
+        raise ValueError(str(error)) from error
