@@ -20,6 +20,7 @@ code decides, and where a child fetches it again as a job once it is due.
 | settling.py   | a child's message as a request of Celery's, for everything that its child cannot settle   |
 | events.py     | events of the tasks that children ran                                                     |
 | tallies.py    | numbers of the tasks that children ran                                                    |
+| autoscaler.py | `--autoscale`                                                                             |
 | step.py       | joins pool and consumer: who waits for messages, remote control, refusals                 |
 | internals.py  | every part of Celery that has no public name                                              |
 

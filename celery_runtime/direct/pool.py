@@ -21,6 +21,7 @@ from celery_runtime.direct.settling import Settling
 from celery_runtime.direct.supervisor import TICK, Supervisor
 from celery_runtime.direct.tallies import Tallies
 
+SCALE_EVERY = 10  # ticks: the pool grows by one child a second while all are busy
 log = get_logger(__name__)
 
 
@@ -33,6 +34,7 @@ class Pool(BasePool):  # type: ignore[misc]
     publishes_in_loop = True  # of the parent, as prefork's does: the repetition of a lost child's task
     consumer: Any = None
     hub: Any = None
+    _ticks = 0
 
     def on_start(self) -> None:
         refuse_what_it_cannot(self.app)
@@ -93,6 +95,10 @@ class Pool(BasePool):  # type: ignore[misc]
     def _tick(self) -> None:
         self.supervisor.tick()
         self.refresh()
+        self._ticks += 1
+        autoscaler = self.consumer.controller.autoscaler if self.consumer is not None else None
+        if autoscaler is not None and self._ticks % SCALE_EVERY == 0:
+            autoscaler.maybe_scale()
 
     def refresh(self) -> None:
         """Tell the children what to consume and how, as it is now."""
@@ -200,6 +206,12 @@ class Pool(BasePool):  # type: ignore[misc]
     def busy(self) -> int:
         """How many children have a task or a message in hand."""
         return sum(member.is_busy for member in self.family.members)
+
+    @property
+    def demand(self) -> int:
+        """How many children there is work for: one more than there are while none is free."""
+        all_busy = not any(member.free for member in self.family.members)
+        return self.busy + len(self.jobs) + all_busy
 
     @property
     def is_quiet(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -337,3 +339,22 @@ def test_without_the_claim_it_refuses_to_start(apart, tmp_path):
         pass
 
     assert 'pool = "prefork"' in (tmp_path / "worker.log").read_text()
+
+
+def test_plain_celery_worker_has_the_pool_by_a_setting_and_scales_it(apart, tmp_path, other):
+    plain = started(apart, tmp_path / "ledger", PLAIN="1")
+    environment = plain.environment | {"HEALTH_PORT": str(plain.port)}
+    command = [sys.executable, "-m", "celery", "-A", "directapp", "worker", "--autoscale=4,1", "--queues=anyapp"]
+    with (tmp_path / "worker.log").open("ab") as log, pytest.MonkeyPatch.context() as patch:
+        plain.process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+        try:
+            plain.wait(lambda: plain.get("/readyz")[0] == 200, "the worker to be ready")
+            producer = plain.producer(patch)
+            assert len(pids(plain)) == 1
+            for _ in range(40):
+                task(producer, "sleep", 0.3).apply_async()
+            plain.wait(lambda: len(pids(plain)) == 4, "four children")
+            plain.wait(lambda: len(lines(plain.folder / "ledger")) == 80, "all tasks")
+            producer.close()
+        finally:
+            plain.__exit__()

@@ -1,4 +1,4 @@
-"""Tasks that try what a pool child must survive, and an app that knows nothing of the runtime.
+"""Tasks that try what a pool child must survive, and an app that knows nothing of the runtime, but by PLAIN.
 
 A file named by LEDGER gets a line for each start and end. STOP_AT names a step of the child's loop at which it stops
 (SIGSTOP) for the first task that is called `victim`.
@@ -18,8 +18,12 @@ from celery import Celery, signals
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.worker.request import Request
 
+from celery_runtime import install
+
 app = Celery("directapp")
 app.conf.worker_pool_restarts = True
+if "PLAIN" in os.environ:
+    install(app).conf.worker_pool = "direct"
 
 
 def write(what, task_id):
