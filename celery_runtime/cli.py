@@ -77,18 +77,19 @@ def worker_options(queue: Queue, settings: RuntimeSettings) -> list[str]:
 
     Two workers of one queue on one host need a NODE_NAME each: RabbitMQ locks a node's control queue to one connection.
     """
+    pool = queue.pool_on(settings.broker)
     options = [
         "worker",
         f"--queues={queue.name}",
         f"--hostname={settings.node_name or queue.name}@%h",
-        f"--pool={queue.pool}",
+        f"--pool={pool}",
         f"--concurrency={queue.concurrency}",
         f"--loglevel={settings.log_level}",
         # Chatter between workers that nothing here reads; it grows with the square of their number.
         "--without-gossip",
         "--without-mingle",
     ]
-    if queue.pool == "prefork":
+    if pool in {"direct", "prefork"}:
         options += [
             f"--soft-time-limit={queue.soft_time_limit}",
             f"--time-limit={queue.time_limit}",

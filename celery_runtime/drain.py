@@ -19,7 +19,7 @@ from celery.worker import state
 
 from celery_runtime.health import Pulse, State
 from celery_runtime.queues import Queue
-from celery_runtime.unstarted import keep_results, withdraw_all
+from celery_runtime.unstarted import keep_results, show_running, withdraw_all
 
 LOOK = 0.1  # seconds between two looks at what is still held
 IN_FLIGHT = 1.2  # seconds; without claims kombu's BRPOP waits up to 1 s, and what it pops must come back first
@@ -57,6 +57,7 @@ class Drain:
             self._stop_consuming(consumer)
             self.cancelled = now
         elif now - self.requested > self._patience(consumer):
+            show_running(consumer)
             log.warning("drain: %d tasks still run and go back to the queue", len(state.active_requests))
             on_cold_shutdown(consumer.controller)
         elif self._nothing_comes(consumer, now) and not state.reserved_requests and not state.active_requests:
@@ -64,12 +65,15 @@ class Drain:
 
     def _nothing_comes(self, consumer: Any, now: float) -> bool:
         """Whether no message can arrive any more and no acknowledgement is on its way."""
+        if not getattr(consumer.pool, "is_quiet", True):
+            return False
         quiet = getattr(consumer.task_consumer.channel, "quiet", None)
         return now - self.cancelled > IN_FLIGHT if quiet is None else bool(quiet)
 
     def _stop_consuming(self, consumer: Any) -> None:
         self.pulse.move(State.DRAINING)
         consumer.task_consumer.cancel()
+        show_running(consumer)
         _hand_back_unstarted(consumer)
         log.info(
             "drain: no new tasks; waiting at most %d s for %d that run",

@@ -26,7 +26,7 @@ from celery_runtime import metrics
 from celery_runtime.redis_transport.held import Held
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.redis_transport.transport import use_claims
-from celery_runtime.unstarted import hear_of_starts, keep_results, keep_transfers, withdraw_all
+from celery_runtime.unstarted import hear_of_starts, keep_results, keep_transfers, show_running, withdraw_all
 
 RENEWALS = 4  # per visibility timeout: three may fail
 RETRY = 1.0  # seconds until the next try when Redis did not answer
@@ -57,11 +57,16 @@ class Lease:
         """Renew once; what is gone is not held any more. Raises RedisError or OSError when Redis does not answer."""
         if self.steps is None:
             return
+        of_children = set(self.held.of_children())
         lost = self.steps.renew(self.held.by_queue())
         metrics.count("lease_renewals")
-        for _, tag in lost:
+        still = set(self.held.of_children()) if lost else of_children
+        for queue, tag in lost:
             message = self.held.messages.get(tag)
-            if self.held.drop(tag) is not None:  # and not just acknowledged
+            ours = self.held.drop(tag) is not None
+            if (queue, tag) in of_children:
+                ours = (queue, tag) in still
+            if ours:  # and not just acknowledged
                 task = message.headers.get("id", tag) if message else tag
                 log.warning("lease: %s is not ours any more and runs again elsewhere: not acknowledged", task)
                 metrics.count("lease_lost")
@@ -83,8 +88,11 @@ class Lease:
                 wait = RETRY
 
 
-def install_step(app: Celery, visibility_timeout: float, *, renew: bool) -> None:
-    """Let the workers of `app` claim their messages; `renew` keeps them for longer than `visibility_timeout` (s)."""
+def install_step(app: Celery, visibility_timeout: float, *, renew: bool) -> type:
+    """Let the workers of `app` claim their messages; `renew` keeps them for longer than `visibility_timeout` (s).
+
+    Returns the step of their consumers.
+    """
     held = Held(outlives=renew)
     lease = Lease(held, visibility_timeout)
 
@@ -114,6 +122,7 @@ def install_step(app: Celery, visibility_timeout: float, *, renew: bool) -> None
             lease.end()
 
     app.steps["consumer"].add(Step)
+    return Step
 
 
 def _keep_running_tasks(consumer: Any, held: Held) -> None:
@@ -142,6 +151,7 @@ def _stop_lost(consumer: Any, lease: Lease) -> None:
     lost = lease.take_lost()
     if lost:
         withdraw_all(consumer, lost)
+        show_running(consumer)
     for request in tuple(state.active_requests) if lost else ():
         if request.message.delivery_tag in lost:
             try:

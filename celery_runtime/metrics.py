@@ -14,7 +14,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from itertools import accumulate
@@ -73,12 +73,26 @@ class Tally:
         self.run, self.wait = Times(), Times()
         self.lock = threading.Lock()  # the threads pool ends its tasks in their threads
 
+    def plus(self, other: Tally) -> Tally:
+        """A new one with the sums of both."""
+        both = Tally()
+        with self.lock:
+            for name in ("received", "redelivered", "started"):
+                setattr(both, name, getattr(self, name) + getattr(other, name))
+            both.outcomes = {name: number + other.outcomes[name] for name, number in self.outcomes.items()}
+            for name in ("run", "wait"):
+                mine, others, times = getattr(self, name), getattr(other, name), getattr(both, name)
+                times.counts = [a + b for a, b in zip(mine.counts, others.counts, strict=True)]
+                times.total = mine.total + others.total
+        return both
+
 
 _lock = threading.Lock()
 _counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
 _gauges: dict[str, Callable[[], float]] = {}
 _tallies: dict[tuple[str, str], Tally] = {}
 _pulses: list[Any] = []
+_sources: list[Callable[[], Iterable[tuple[tuple[str, str], Tally]]]] = []
 
 
 def count(name: str, amount: int = 1, **labels: str) -> None:
@@ -106,6 +120,11 @@ def tally(task: str, queue: str) -> Tally:
         with _lock:
             found = _tallies.setdefault((task, queue), Tally())
     return found
+
+
+def add_source(source: Callable[[], Iterable[tuple[tuple[str, str], Tally]]]) -> None:
+    """Add what `source` yields for a (task, queue) to that of `tally`, at each scrape, in the server's thread."""
+    _sources.append(source)
 
 
 def watch(pulse: Any) -> None:
@@ -156,9 +175,7 @@ def _of_tasks() -> Iterator[Any]:
     ended = CounterMetricFamily("celery_tasks_ended", "Deliveries that ended, and how.", labels=[*names, "outcome"])
     run = HistogramMetricFamily("celery_task_run_seconds", "Time from start to end.", labels=names)
     wait = HistogramMetricFamily("celery_task_wait_seconds", "Time from publish or ETA to start.", labels=names)
-    with _lock:
-        tallies = dict(_tallies)
-    for labels, numbers in tallies.items():
+    for labels, numbers in _all_tallies().items():
         received.add_metric(labels, numbers.received)
         redelivered.add_metric(labels, numbers.redelivered)
         started.add_metric(labels, numbers.started)
@@ -170,6 +187,15 @@ def _of_tasks() -> Iterator[Any]:
             bounds = [*map(str, BOUNDS), "+Inf"]
             family.add_metric(labels, list(zip(bounds, accumulate(counts), strict=True)), sum_value=total)
     yield from (received, redelivered, started, ended, run, wait)
+
+
+def _all_tallies() -> dict[tuple[str, str], Tally]:
+    with _lock:
+        tallies = dict(_tallies)
+    for source in _sources:
+        for labels, numbers in source():
+            tallies[labels] = tallies[labels].plus(numbers) if labels in tallies else numbers
+    return tallies
 
 
 def _build() -> Any:

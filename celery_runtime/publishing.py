@@ -65,7 +65,7 @@ def install(app: Celery) -> None:
 
     def spare_the_loop(sender: Any, **_: Any) -> None:
         """With a pool of processes the main one publishes from its loop only, to repeat the task of a lost child."""
-        if hasattr(sender.pool._pool, "outbound_buffer"):  # noqa: SLF001
+        if getattr(sender.pool, "publishes_in_loop", hasattr(sender.pool._pool, "outbound_buffer")):  # noqa: SLF001
             app.conf.task_publish_retry_policy = BOUNDED  # or it requeues the message
 
     worker_init.connect(be_patient, weak=False)

@@ -56,7 +56,9 @@ class Queue(Strict):
     """One queue and the worker that serves it."""
 
     name: str
-    pool: Literal["prefork", "threads", "solo"] = Field("prefork", description="one of prefork, threads, solo")
+    pool: Literal["direct", "prefork", "threads", "solo"] = Field(
+        "direct", description="one of direct, prefork, threads, solo"
+    )
     concurrency: StrictInt = Field(2, ge=1, le=1000, description="a whole number from 1 to 1000")
     soft_time_limit: Seconds
     time_limit: Seconds
@@ -65,6 +67,10 @@ class Queue(Strict):
     max_tasks_per_child: StrictInt = Field(1000, ge=1, le=10_000_000, description="a whole number from 1 to 10000000")
     scale: Scale = Field(Scale(), description="a table like { min = 1, max = 4, tasks_per_replica = 10 }")
     resources: Resources = Field(Resources(), description='a table like { cpu = "500m", memory = "256Mi" }')
+
+    def pool_on(self, broker: str) -> str:
+        """Celery's name of the pool that serves the queue: what fetches from Redis only is prefork elsewhere."""
+        return "prefork" if self.pool == "direct" and broker != "redis" else self.pool
 
     @property
     def grace(self) -> int:

@@ -19,8 +19,10 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from celery import Celery, states
 from celery._state import get_current_task
@@ -46,20 +48,34 @@ REFUSAL_CODES = ("NOREPLICAS ", "MISCONF ")
 
 # A result starts with its status (base.py, _get_result_meta). What starts otherwise is compressed or from another
 # serializer: Celery's own code can tell what it is.
-STORE = f"""
-local head = redis.call('GETRANGE', KEYS[1], 0, 19)
-if head == '{{"status": "SUCCESS"' then return 0 end
-if head ~= '' and string.sub(head, 1, 12) ~= '{{"status": "' then return {UNKNOWN} end
-if ARGV[2] == '0' then
-    redis.call('SET', KEYS[1], ARGV[1])
-else
-    redis.call('SETEX', KEYS[1], ARGV[2], ARGV[1])
+RESULT = f"""
+-- 1: a result may be written, 0: a success stands there, {UNKNOWN}: Celery's own code must look
+local function writable(key)
+  local head = redis.call('GETRANGE', key, 0, 19)
+  if head == '{{"status": "SUCCESS"' then return 0 end
+  if head ~= '' and string.sub(head, 1, 12) ~= '{{"status": "' then return {UNKNOWN} end
+  return 1
 end
-redis.call('PUBLISH', KEYS[1], ARGV[1])
-return 1
+
+local function write(key, value, expires)
+  if expires == '0' then
+    redis.call('SET', key, value)
+  else
+    redis.call('SETEX', key, expires, value)
+  end
+  redis.call('PUBLISH', key, value)
+end
 """
 
-
+# KEYS: the result. ARGV: value, seconds until it expires ("0": never). Returns what `writable` says.
+STORE = (
+    RESULT
+    + """
+local answer = writable(KEYS[1])
+if answer == 1 then write(KEYS[1], ARGV[1], ARGV[2]) end
+return answer
+"""
+)
 STORE_SHA = sha1(STORE)
 
 log = get_logger(__name__)
@@ -133,6 +149,26 @@ def in_loop() -> bool:
     return loop == (os.getpid(), threading.get_ident()) and get_current_task() is None
 
 
+class Pending(NamedTuple):
+    """A result that is ready to be stored. `expires`: seconds, 0: never."""
+
+    backend: Any
+    key: bytes | str
+    value: str | bytes
+    expires: int
+    in_two_trips: Callable[[], Any]
+
+    def store(self) -> None:
+        """Store it now, with the backend's own retries."""
+        if self.backend.ensure(self.backend._store, (self.key, self.value, self.expires)) == UNKNOWN:  # noqa: SLF001
+            self.in_two_trips()
+
+
+# Of a child of the direct pool: takes a result that it stores itself, in the step that claims the next message.
+# Called with the task's id, its state, its request and the Pending; returns whether it took it.
+keep: Callable[[str, str, Any, Pending], bool] | None = None
+
+
 class OneTrip:
     """What differs from Celery's backend of the same name."""
 
@@ -148,8 +184,10 @@ class OneTrip:
             raise BackendStoreError("value too large for Redis backend", state=state, task_id=task_id)
         expires = self.failure_expires if state == states.FAILURE else None
         expires = self.expires if expires is None else expires
-        if self.ensure(self._store, (self.get_key_for_task(task_id), value, expires or 0)) == UNKNOWN:
-            return super()._store_result(task_id, result, state, traceback, request, **kwargs)  # type: ignore[misc]
+        write_in_two_trips = partial(super()._store_result, task_id, result, state, traceback, request, **kwargs)  # type: ignore[misc]
+        pending = Pending(self, self.get_key_for_task(task_id), value, int(expires or 0), write_in_two_trips)
+        if keep is None or not keep(task_id, state, request, pending):
+            pending.store()
         return result
 
     def _store(self: Any, key: bytes, value: str | bytes, expires: int) -> int:

@@ -32,8 +32,8 @@ def install(app: Celery) -> None:
 
     def make_counting(base: type, task: Any, pool: Any, *args: Any, **kwargs: Any) -> type:
         metrics.gauge("slots", lambda: float(pool.num_processes))
-        metrics.gauge("slots_busy", lambda: float(len(state.active_requests)))
-        metrics.gauge("oldest_task_seconds", _oldest)
+        metrics.gauge("slots_busy", lambda: float(getattr(pool, "busy", len(state.active_requests))))
+        metrics.gauge("oldest_task_seconds", getattr(pool, "oldest", _oldest))
         made = make(base, task, pool, *args, **kwargs)
         return type("Request", (Counting, made), {"__slots__": (), "counted": task.name})
 

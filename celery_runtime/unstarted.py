@@ -96,6 +96,12 @@ def hear_of_starts(consumer: Any) -> None:
         finish_transfers(consumer.hub)
 
 
+def show_running(consumer: Any) -> None:
+    """Let Celery's state name every task that runs, also those that the children of the direct pool fetched."""
+    if hasattr(consumer.pool, "show_running"):
+        consumer.pool.show_running()
+
+
 def withdraw_all(consumer: Any, tags: set[str] | None = None) -> list[Any]:
     """Take the tasks that have not begun, or those with these delivery tags, out of their lines.
 

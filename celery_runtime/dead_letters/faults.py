@@ -42,7 +42,7 @@ def fault_of(message: Any, known: Container[str], delivery_limit: int) -> Fault 
     if header["task"] not in known:
         return Fault("unknown-task", f"no task is registered as {header['task']!r}")
     options = header if header is message.headers else {**header, **message.headers}
-    wrong = _wrong_options(options) or _wrong_arguments(payload)
+    wrong = wrong_options(options) or wrong_arguments(payload)
     return Fault("arguments", wrong) if wrong else None
 
 
@@ -54,7 +54,8 @@ def _payload(message: Any) -> Any:
     return message.payload
 
 
-def _wrong_options(header: dict[str, Any]) -> str:
+def wrong_options(header: dict[str, Any]) -> str:
+    """What is wrong with the options of a task message, in words; empty when nothing is."""
     if not isinstance(header.get("id"), str) or not header["id"]:
         return f"id = {header.get('id')!r} is not a text"
     retries, limits = header.get("retries"), header.get("timelimit")
@@ -73,7 +74,8 @@ def _are_limits(limits: Any) -> bool:
     return is_pair and all(limit is None or isinstance(limit, int | float) for limit in limits)
 
 
-def _wrong_arguments(payload: Any) -> str:
+def wrong_arguments(payload: Any) -> str:
+    """The same of the decoded body."""
     if isinstance(payload, dict):  # protocol 1
         args, kwargs, embed = payload.get("args", ()), payload.get("kwargs", {}), None
     elif isinstance(payload, list | tuple) and len(payload) == 3:

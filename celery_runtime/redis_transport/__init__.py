@@ -51,10 +51,13 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
 def install(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
     """Let the workers of `app` claim their messages and renew them; let every process know a lost connection as one."""
     _tell_of_lost_connections()
+    app.celery_runtime_claims = settings.has("claim")
     if settings.has("claim"):
         from celery_runtime import lease
+        from celery_runtime.direct import step
 
-        lease.install_step(app, visibility_timeout(settings, queues), renew=leased(settings))
+        claiming = lease.install_step(app, visibility_timeout(settings, queues), renew=leased(settings))
+        step.install_step(app, claiming)
 
 
 def _tell_of_lost_connections() -> None:

@@ -85,6 +85,21 @@ class Channel(stock.Channel):  # type: ignore[misc]
         for message in messages:
             self.held.drop(message.tag)
 
+    def deliver(self, claimed: list[Claimed]) -> None:
+        """Deliver what is held; put back what nobody consumes, and the rest when one fails."""
+        messages = deque(claimed)
+        callbacks, unwanted = self.connection._callbacks, []
+        try:
+            while messages:
+                message = messages.popleft()
+                self._queue_cycle.rotate(message.queue)
+                if message.queue in callbacks:
+                    self._deliver_claimed(message)
+                else:  # cancelled meanwhile
+                    unwanted.append(message)
+        finally:
+            self.put_back([*unwanted, *messages])
+
     # -- kombu's interface
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -98,7 +113,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         for queue, tag, _, recorded in messages:
             if recorded:
                 self.held.add(tag, queue, None)
-        self._deliver_all(deque(messages))
+        self.deliver(messages)
         return True
 
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> Any:
@@ -151,19 +166,6 @@ class Channel(stock.Channel):  # type: ignore[misc]
         super()._on_connection_disconnect(connection)
 
     # -- steps of the above
-
-    def _deliver_all(self, messages: deque[Claimed]) -> None:
-        callbacks, unwanted = self.connection._callbacks, []
-        try:
-            while messages:
-                message = messages.popleft()
-                self._queue_cycle.rotate(message.queue)
-                if message.queue in callbacks:
-                    self._deliver_claimed(message)
-                else:  # cancelled meanwhile
-                    unwanted.append(message)
-        finally:
-            self.put_back([*unwanted, *messages])
 
     def _deliver_claimed(self, message: Claimed) -> None:
         try:

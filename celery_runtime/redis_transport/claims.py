@@ -19,6 +19,7 @@ from celery_runtime.redis_transport.scripts import CLAIM
 from celery_runtime.redis_transport.waiting import Waiter
 
 FULL_PAUSE = 1.0  # seconds
+WOKEN_WAIT = 0.5  # seconds; who only wakes others has nothing else that keeps a stopping worker waiting
 CLAIM_MAX = 64  # messages in one step; it bounds how long other clients of Redis wait for it
 logger = get_logger(__name__)
 
@@ -37,6 +38,7 @@ class Claims:
         self.channel = channel
         self.unrecorded: set[str] = set()
         self.idle = False  # the last claim found nothing
+        self.claimers: Any = None  # processes of this worker that claim for themselves, once they are woken
         self._waiters: dict[str, Waiter] = {}
         self._not_before = 0.0  # monotonic seconds
         self._queues: list[tuple[str, bool]] = []  # of the claim under way, and whether it records
@@ -51,6 +53,9 @@ class Claims:
         if channel._in_poll:
             return
         room = 0 if self.idle or monotonic() < self._not_before else self._room()
+        if room and self.claimers is not None:
+            self.claimers.wake()
+            self.idle, self._searched_at, room = True, monotonic(), 0
         if room:
             self._send(min(room, CLAIM_MAX))
         elif channel.held.acks:
@@ -77,6 +82,12 @@ class Claims:
         self.unrecorded.intersection_update(self.channel.active_queues)
 
     @property
+    def longest_wait(self) -> float:
+        """Seconds after which a waiting connection asks again, so that a dead one shows; 0: it never does."""
+        longest = self.channel.brpop_timeout or 0
+        return min(longest, WOKEN_WAIT) if self.claimers is not None else longest
+
+    @property
     def waiting(self) -> list[Waiter]:
         return [waiter for waiter in self._waiters.values() if waiter.sent]
 
@@ -100,7 +111,7 @@ class Claims:
         """
         if moved and not self._room():
             self.channel.steps.give_back(waiter.queue)  # for a worker that has room
-        elif moved or monotonic() - self._searched_at >= (self.channel.brpop_timeout or 0):
+        elif moved or monotonic() - self._searched_at >= self.longest_wait:
             self.idle = False
 
     def pause(self) -> None:
@@ -173,7 +184,11 @@ class Claims:
     def _room(self) -> int:
         """How many messages may be claimed now."""
         channel = self.channel
-        if not channel.active_queues or channel._closing or not channel.qos.can_consume():
+        if not channel.active_queues or channel._closing:
+            return 0
+        if self.claimers is not None:
+            return int(self.claimers.free())
+        if not channel.qos.can_consume():
             return 0
         if channel.connection.loop is None:  # drain_events() delivers one event
             return 1

@@ -14,6 +14,7 @@ class Held:
     repeated: delivery tags among them that were sent before, over a connection that broke before the answer.
     returns: (queue, delivery tag) that the next channel hands back.
     loop: of the worker, which carries acknowledgements whatever becomes of the channel.
+    children: pool processes that hold messages themselves, as (queue, delivery tag): `children.held()`.
     outlives: whether running tasks keep their messages when the channel is lost; the next channel then goes on.
     """
 
@@ -23,6 +24,7 @@ class Held:
         self.repeated: set[str] = set()
         self.returns: deque[tuple[str, str]] = deque()
         self.loop: Any = None
+        self.children: Any = None
         self.outlives = outlives
         self._queues: dict[str, str] = {}
 
@@ -57,8 +59,12 @@ class Held:
         return [(queue, tag) for tag, queue in self._queues.copy().items() if tag in tags]
 
     def by_queue(self) -> dict[str, list[str]]:
-        """The held delivery tags of each queue."""
-        return group((queue, tag) for tag, queue in self._queues.copy().items())
+        """The delivery tags of each queue that are held here or in the pool."""
+        pairs = [(queue, tag) for tag, queue in self._queues.copy().items()]
+        return group(dict.fromkeys(pairs + self.of_children()))
+
+    def of_children(self) -> list[tuple[str, str]]:
+        return self.children.held() if self.children is not None else []
 
 
 def group(pairs: Any) -> dict[str, list[str]]:

@@ -12,15 +12,33 @@ from __future__ import annotations
 
 import hashlib
 
-_CLOCK = """
+CLOCK = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 """
 
-_TAG = """
+TAG = """
 -- first and last position of the delivery tag in a message as text; kombu writes it near the end
 local function find_tag(raw)
   return string.match(raw, '^.*"delivery_tag":%s*"()([^"\\\\]+)()"')
+end
+"""
+
+RECORD = """
+local function tag_of(raw, now, number)
+  local _, tag = find_tag(raw)
+  return tag or redis.sha1hex(raw .. now .. number)
+end
+
+-- write a message down as claimed by whoever called; returns its delivery tag
+local function record(queue, raw, now, number)
+  local tag = tag_of(raw, now, number)
+  -- two messages with one tag (a producer that repeats itself) must not overwrite each other
+  while redis.call('HSETNX', queue.unacked, tag, '[' .. raw .. ', "", ' .. queue.name .. ']') == 0 do
+    tag = tag .. '+'
+  end
+  redis.call('ZADD', queue.index, now, tag)
+  return tag
 end
 """
 
@@ -30,8 +48,9 @@ end
 #   number of acknowledged tags, the tags
 #   returns the tags that were not there to acknowledge, and the claimed: number of the queue, tag, message, ...
 CLAIM = (
-    _CLOCK
-    + _TAG
+    CLOCK
+    + TAG
+    + RECORD
     + """
 local room = tonumber(ARGV[1])
 local queues, absent, claimed = {}, {}, {}
@@ -40,15 +59,7 @@ local key, arg = 1, 2
 local function take(number, queue, list)
   local found = room > 0 and redis.call('RPOP', list, room) or {}
   for _, raw in ipairs(found) do
-    local _, tag = find_tag(raw)
-    tag = tag or redis.sha1hex(raw .. now .. #claimed)
-    if queue.record then
-      -- two messages with one tag (a producer that repeats itself) must not overwrite each other
-      while redis.call('HSETNX', queue.unacked, tag, '[' .. raw .. ', "", ' .. queue.name .. ']') == 0 do
-        tag = tag .. '+'
-      end
-      redis.call('ZADD', queue.index, now, tag)
-    end
+    local tag = queue.record and record(queue, raw, now, #claimed) or tag_of(raw, now, #claimed)
     room = room - 1
     for _, part in ipairs({number, tag, raw}) do claimed[#claimed + 1] = part end
   end
@@ -83,7 +94,7 @@ return {absent, claimed}
 )
 
 _RESTORE = (
-    _TAG
+    TAG
     + """
 -- `steps` are the priorities that have a list of their own, as "0,3,6,9"
 local function list_of(raw, base, separator, steps)
@@ -150,7 +161,7 @@ return count
 #   ARGV: age in seconds, most entries to look at, separator and steps of priorities, routing key as JSON
 #   returns how many were put back
 SWEEP = (
-    _CLOCK
+    CLOCK
     + _RESTORE
     + """
 local count = 0
@@ -191,7 +202,7 @@ end
 #   ARGV: the tags
 #   returns the tags that are not there any more
 RENEW = (
-    _CLOCK
+    CLOCK
     + """
 local absent = {}
 redis.call('HDEL', KEYS[2], '')  -- allowed when memory is full, as ZADD is only after it

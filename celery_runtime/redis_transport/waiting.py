@@ -26,11 +26,11 @@ class Waiter:
         channel.handlers[self.name] = self.handle
 
     def start(self) -> None:
-        """Wait for at most kombu's `brpop_timeout` (s), so that a dead connection shows."""
+        """Wait for at most `Claims.longest_wait`."""
         channel = self.channel
         self.sent = monotonic()
         self.client.connection.send_command(
-            "BLMOVE", self.key, channel.steps.claiming(self.queue), "RIGHT", "LEFT", channel.brpop_timeout or 0
+            "BLMOVE", self.key, channel.steps.claiming(self.queue), "RIGHT", "LEFT", channel.claims.longest_wait
         )
 
     def handle(self) -> None:

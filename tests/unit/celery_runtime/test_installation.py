@@ -56,7 +56,8 @@ def test_parts_that_are_switched_off_stay_celerys(installed, monkeypatch):
 
     monkeypatch.setenv("RUNTIME_OFF", "claim, lease,drain,health")
 
-    assert len(installed("redis").steps["consumer"]) == steps - 3  # lease, which claims too; drain; health
+    # The lease, which claims too; what joins the direct pool to it; the drain; the health.
+    assert len(installed("redis").steps["consumer"]) == steps - 4
 
 
 def test_rabbitmq_confirms_every_message_into_a_quorum_queue(installed):

@@ -1,0 +1,27 @@
+"""A Celery pool whose children fetch for themselves: stock's features, a fraction of its cost.
+
+The parent stays a stock worker: command line, remote control, events, timers, drain, health. What it never does is
+carry a plain task. Each child claims one message with the step that also stores the result and the acknowledgement of
+the one before, runs it with Celery's own tracer, and comes back. Whatever is not plain (an ETA, a rate limit, a revoked
+id, a redelivery, a class of requests of the app's own, anything malformed) it hands to its parent, where Celery's own
+code decides, and where a child fetches it again as a job once it is due.
+
+| module        | what it is for                                                                            |
+|---------------|-------------------------------------------------------------------------------------------|
+| pool.py       | the pool as Celery knows it: start, apply, grow, stop                                     |
+| child.py      | the loop of a child: claim, run, settle                                                   |
+| plain.py      | which messages a child may run itself                                                     |
+| redis.py      | the step and its script on Redis                                                          |
+| slot.py       | what one child shows its parent, in shared memory; the message in its hand                |
+| orders.py     | what the parent tells all children, in shared memory                                      |
+| pipe.py       | what a child sends its parent                                                             |
+| family.py     | forking, waking and burying children                                                      |
+| supervisor.py | time limits, lost children, leases                                                        |
+| settling.py   | a child's message as a request of Celery's, for everything that its child cannot settle   |
+| events.py     | events of the tasks that children ran                                                     |
+| tallies.py    | numbers of the tasks that children ran                                                    |
+| step.py       | joins pool and consumer: who waits for messages, remote control, refusals                 |
+| internals.py  | every part of Celery that has no public name                                              |
+
+docs/direct-pool.md follows a message through all of it.
+"""

@@ -1,0 +1,266 @@
+"""The loop of a pool child: claim, run, settle with the next claim.
+
+What it has in hand it shows in its slot before it acts on it, so that whenever it ends, its parent knows what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import time
+from typing import Any, NamedTuple
+
+from celery import Celery, states
+from celery.exceptions import SoftTimeLimitExceeded
+from celery.utils.log import get_logger
+
+from celery_runtime import results
+from celery_runtime.direct import internals
+from celery_runtime.direct.events import Recorder
+from celery_runtime.direct.orders import Order, Orders
+from celery_runtime.direct.pipe import ChildEnd, Kind, unpack
+from celery_runtime.direct.plain import Reader, Work
+from celery_runtime.direct.redis import Claimed, Finished, LostError, Source
+from celery_runtime.direct.slot import Field, Slot
+from celery_runtime.direct.tallies import Tallies
+
+PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between two tries to reach the broker
+LOOK = 30.0  # seconds after which a child looks for messages though nobody woke it
+DAMAGED = 70  # exit code: EX_SOFTWARE of sysexits.h
+
+log = get_logger(__name__)
+
+
+class Terms(NamedTuple):
+    """What the pool was told about its children. Limits are in seconds, memory in KiB; 0: none."""
+
+    soft: float
+    hard: float
+    max_tasks: int
+    max_memory: int
+
+
+class Ties(NamedTuple):
+    """What a child shares with its parent. `events`: the writing end of a pipe."""
+
+    slot: Slot
+    orders: Orders
+    pipe: ChildEnd
+    events: int
+
+
+class _SignalledError(Exception):
+    """Ends the waiting."""
+
+
+class Child:
+    """One pool child, after the fork."""
+
+    def __init__(self, app: Celery, hostname: str, ties: Ties, terms: Terms) -> None:
+        self.app = app
+        self.hostname = hostname
+        self.slot, self.orders, self.pipe, _ = ties
+        self.terms = terms
+        self.recorder = Recorder(ties.events, ties.slot)
+        self.pid = os.getpid()
+        self.source = Source(app, _warn_of_late_acknowledgement)
+        self.finished: Finished | None = None
+        self.done = 0
+        self._leaving = self._waits = False
+        self._work: Work | None = None
+        self._kept: results.Pending | None = None
+        self._version = -1.0
+        self._merging: dict[int, bool] = {}
+
+    def run(self) -> None:
+        """Serve until told to stop; the process ends afterwards."""
+        internals.initialize(self.app, self.hostname)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        signal.signal(signal.SIGUSR1, self._on_sigusr1)
+        results.keep = self._keep
+        self.reader = Reader(self.app.tasks, self.orders, self.hostname, (self.terms.soft, self.terms.hard))
+        self.tallies = Tallies(self.slot.extra)
+        try:
+            self._serve()
+        finally:
+            internals.destroy(self.pid, 0)
+
+    def _serve(self) -> None:
+        pause = PAUSE
+        while True:
+            try:
+                self.source.connect()
+                self._follow()
+                pause = PAUSE
+                self._loop()
+                break
+            except LostError as error:
+                if self._leaving and self.finished is None:
+                    break
+                log.warning("direct: a pool child lost Redis, trying again in %.1f s: %s", pause, error)
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        self.source.close()
+
+    # -- the loop
+
+    def _loop(self) -> None:
+        numbers, orders = self.slot.numbers, self.orders.numbers
+        while True:
+            if orders[Order.VERSION] != self._version:
+                self._follow()
+            leaving = self._leaving = self._leaving or bool(numbers[Field.QUIT]) or self._is_used_up()
+            job = bool(orders[Order.JOBS]) and not leaving
+            claimed = self.source.step(self.finished, claim=bool(orders[Order.CLAIM]) and not job and not leaving)
+            self.finished = None
+            numbers[Field.HELD] = 0.0
+            if claimed is not None:
+                self._handle(claimed)
+            elif leaving:
+                return
+            elif not (job and self._run_job()):
+                self._wait()
+
+    def _follow(self) -> None:
+        """Read what the parent says about queues and tasks."""
+        self._version, queues, self.reader.said = self.orders.read()
+        self.source.consume(queues)
+
+    def _is_used_up(self) -> bool:
+        terms = self.terms
+        if terms.max_tasks and self.done >= terms.max_tasks:
+            return True
+        return bool(terms.max_memory) and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > terms.max_memory
+
+    def _wait(self) -> None:
+        self.pipe.send(Kind.IDLE)
+        try:
+            self._waits = True
+            select.select([self.pipe.socket], [], [], LOOK)
+            self._waits = False
+        except _SignalledError:
+            self._waits = False
+        self.pipe.clear()
+
+    # -- messages
+
+    def _handle(self, claimed: Claimed) -> None:
+        queue, tag, raw, fresh = claimed
+        if not fresh:
+            self.source.hand_back(queue, tag)
+            return
+        work = self.reader.read(raw, tag) if self.slot.hold(queue, tag, raw) else None
+        if work is None:
+            self.pipe.send(Kind.MESSAGE, (queue, tag, raw))
+            self.slot.release()
+        else:
+            self._run(claimed, work)
+
+    def _run(self, claimed: Claimed, work: Work) -> None:
+        self._work, self._kept = work, None
+        request, task = work.request, work.task
+        began = time.time()
+        number = self.slot.begin(time.monotonic(), work.soft, work.hard)
+        answer: Any = None
+        try:
+            answer = task.__trace__(work.id, request["args"], request["kwargs"], request)
+        except Exception:  # noqa: BLE001 -- what the tracer does not settle, the parent does
+            outcome = (False, internals.current_error())
+        except BaseException:
+            self.slot.end()
+            if self.slot.numbers[Field.STOPPED] != number:
+                self._give(claimed, began, (False, internals.current_error()))
+            raise
+        finally:
+            self._stay_one_process()
+            self.slot.end()
+            self._work = None
+        self.done += 1
+        if answer is not None and internals.is_settled_by(answer.info, task):
+            self.finished = Finished(claimed.queue, claimed.tag, self._kept)
+            self.tallies.count(work, claimed.queue, began, answer.info)
+            if self.orders.numbers[Order.EVENTS]:
+                self.recorder.record(work, number, began, answer)
+            return
+        if answer is not None:
+            retval, info, runtime, text = answer
+            outcome = (True, (1, retval, runtime) if info else (0, text, runtime))
+        if self._kept is not None:
+            self._kept.store()
+        self._give(claimed, began, outcome)
+
+    def _give(self, claimed: Claimed, began: float, outcome: tuple[bool, Any]) -> None:
+        """Let the parent settle a message by Celery's own rules."""
+        self.pipe.send(Kind.OUTCOME, (*claimed[:3], began, *outcome))
+        self.slot.release()
+
+    def _stay_one_process(self) -> None:
+        if os.getpid() != self.pid:  # a task forked, and this is its child, which may not go on as a worker
+            os._exit(0)
+
+    # -- results
+
+    def _keep(self, task_id: str, state: str, request: Any, pending: results.Pending) -> bool:
+        """Take the result of the running task, if nobody may look for it before the next step stores it."""
+        work = self._work
+        if work is None or task_id != work.id or state != states.SUCCESS or request is None or request.chord:
+            return False
+        merging = self._merging.get(work.place)
+        if merging is None:
+            looks = internals.nobody_looks_after(work.task)
+            merging = self._merging[work.place] = looks and self.source.shares(pending)
+        if merging:
+            self.slot.numbers[Field.SOFT] = 0.0  # the task has ended: its soft limit may interrupt nothing more
+            self._kept = pending
+        return merging
+
+    # -- jobs
+
+    def _run_job(self) -> bool:
+        """Run a job of the parent's, if there still is one."""
+        length = self.pipe.ask()
+        if length is None:
+            return False
+        run, args, kwargs, soft, hard = unpack(self.slot.read(length))
+        number = self.slot.begin(time.monotonic(), soft, hard)
+        try:
+            outcome = (True, run(*args, **kwargs))
+        except Exception:  # noqa: BLE001 -- as billiard's worker does
+            outcome = (False, internals.current_error())
+        except BaseException:
+            self.slot.end()
+            if self.slot.numbers[Field.STOPPED] != number:
+                self.pipe.send(Kind.RESULT, (False, internals.current_error()))
+            raise
+        finally:
+            self._stay_one_process()
+            self.slot.end()
+        self.done += 1
+        self.pipe.send(Kind.RESULT, outcome)
+        return True
+
+    # -- signals
+
+    def _on_sigterm(self, *_: Any) -> None:
+        """End the running task when the parent says so; otherwise whoever signalled wants this process to leave."""
+        numbers = self.slot.numbers
+        if numbers[Field.STARTED] and numbers[Field.STOPPED] == numbers[Field.SEQUENCE]:
+            raise SystemExit(-signal.SIGTERM)
+        self._leaving = True
+        if self._waits:
+            self._waits = False
+            raise _SignalledError
+
+    def _on_sigusr1(self, *_: Any) -> None:
+        numbers = self.slot.numbers
+        sequence = numbers[Field.SEQUENCE]
+        if numbers[Field.STARTED] and sequence in (numbers[Field.SOFT_SENT], numbers[Field.STOPPED]):
+            if sequence == numbers[Field.SOFT_SENT] and not numbers[Field.SOFT]:
+                return  # it ended meanwhile
+            raise SoftTimeLimitExceeded
+
+
+def _warn_of_late_acknowledgement(tag: str) -> None:
+    log.warning("the message %s was acknowledged after its lease had ended; it runs again elsewhere", tag)

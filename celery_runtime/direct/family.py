@@ -1,0 +1,164 @@
+"""The children of a pool: forking them, waking those that wait, burying those that ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from billiard.context import ForkContext
+from celery.signals import worker_before_create_process
+from celery.utils.log import get_logger
+
+from celery_runtime.direct.child import Child, Terms, Ties
+from celery_runtime.direct.events import Stream
+from celery_runtime.direct.orders import Orders
+from celery_runtime.direct.pipe import ParentEnd, pair
+from celery_runtime.direct.slot import Field, Slot
+from celery_runtime.direct.tallies import SIZE
+
+YOUNG = 1.0  # seconds; who ends sooner without having been told to is replaced only after as long
+log = get_logger(__name__)
+
+
+class Member:
+    """One place in the pool. The slot and the stream of events outlive the children that use them.
+
+    free: whether the child waits and was not woken since.
+    job: what it runs for its parent. request, sequence: the request that stands for what it runs itself.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.slot = Slot(SIZE)
+        self.stream = Stream()
+        self.pipe: ParentEnd | None = None
+        self.process: Any = None
+        self.free = False
+        self.leaves = False  # is told to end and not replaced
+        self.job: Any = None
+        self.request: Any = None
+        self.sequence = -1
+        self.born = 0.0  # monotonic seconds
+        self.not_before = 0.0
+
+    @property
+    def pid(self) -> int:
+        return int(self.process.pid) if self.process is not None else 0
+
+    @property
+    def is_dead(self) -> bool:
+        return self.process is not None and self.process.exitcode is not None
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.slot.numbers[Field.STARTED] or self.slot.numbers[Field.HELD] or self.job is not None)
+
+    def wake(self) -> None:
+        if self.pipe is not None:
+            self.free = False
+            self.pipe.wake()
+
+    def quit(self) -> None:
+        """Let the child end after what it has in hand."""
+        self.slot.numbers[Field.QUIT] = 1.0
+        self.wake()
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        if self.pid and not self.is_dead:
+            os.kill(self.pid, number)
+
+    def stop_task(self, number: int | None) -> None:
+        """Interrupt what runs, with a signal, SIGTERM by default; a task that ended meanwhile is not interrupted."""
+        self.slot.numbers[Field.STOPPED] = self.slot.numbers[Field.SEQUENCE]
+        self.kill(number or signal.SIGTERM)
+
+    def renew(self) -> None:
+        """Give up a slot that was written over."""
+        self.slot.close()
+        self.slot = Slot(SIZE)
+
+
+class Family:
+    """on_birth: called with a member whose child was forked, to listen to it."""
+
+    on_birth: Callable[[Member], None]
+
+    def __init__(self, app: Any, hostname: str, orders: Orders, terms: Terms) -> None:
+        self.app = app
+        self.hostname = hostname
+        self.orders = orders
+        self.terms = terms
+        self.members: list[Member] = []
+        self.deaths = 0  # of children that nobody had told to end
+
+    def grow(self, count: int) -> None:
+        for _ in range(count):
+            used = {member.index for member in self.members}
+            member = Member(min(set(range(len(used) + 1)) - used))
+            self.members.append(member)
+            self.fork(member)
+
+    def shrink(self, count: int) -> None:
+        """Let `count` children end, those that wait first. Raises ValueError when fewer are left."""
+        staying = [member for member in self.members if not member.leaves]
+        if count > len(staying):
+            raise ValueError(f"the pool has {len(staying)} processes, not {count}")
+        for member in sorted(staying, key=lambda member: not member.free)[:count]:
+            member.leaves = True
+            member.quit()
+
+    def fork(self, member: Member) -> bool:
+        """Start a child; False when the system refuses, which is tried again."""
+        member.slot.clear()
+        parent, child_end = pair()
+        worker_before_create_process.send(sender=self)
+        process = ForkContext().Process(target=self._be_child, args=(member, child_end), daemon=True)
+        process.index = member.index
+        process.name = process.name.replace("Process", "PoolWorker")
+        try:
+            process.start()
+        except OSError as error:
+            log.error("direct: no child could be forked, trying again: %s", error)  # noqa: TRY400
+            parent.close()
+            member.not_before = time.monotonic() + YOUNG
+            return False
+        finally:
+            child_end.socket.close()
+        member.process, member.pipe, member.free = process, parent, False
+        member.born = time.monotonic()
+        self.on_birth(member)
+        return True
+
+    def bury(self, member: Member) -> None:
+        """Forget a dead child; its place stays, unless it is to leave."""
+        process, told = member.process, bool(member.slot.numbers[Field.QUIT])
+        process.join()
+        exitcode = process.exitcode
+        if exitcode:
+            self.deaths += 1
+            log.error("direct: the pool child %s ended with exit code %s", process.pid, exitcode)
+        if not told and time.monotonic() - member.born < YOUNG:
+            member.not_before = time.monotonic() + YOUNG
+        if member.pipe is not None:
+            member.pipe.close()
+        member.process = member.pipe = member.job = member.request = None
+        member.free = False
+        member.sequence = -1
+        if member.leaves:
+            self.members.remove(member)
+            member.stream.close()
+            member.slot.close()
+
+    def wake_all(self) -> None:
+        for member in self.members:
+            member.wake()
+
+    def _be_child(self, member: Member, pipe: Any) -> None:
+        for other in self.members:
+            if other.pipe is not None:
+                other.pipe.close()
+        ties = Ties(member.slot, self.orders, pipe, member.stream.writing)
+        Child(self.app, self.hostname, ties, self.terms).run()

@@ -1,0 +1,287 @@
+"""The pool as Celery knows it, and the one that the transport wakes when there are messages."""
+
+from __future__ import annotations
+
+import time
+from select import select
+from typing import Any
+
+from celery.concurrency.base import BasePool
+from celery.utils.log import get_logger
+
+from celery_runtime import metrics
+from celery_runtime.direct import events, internals
+from celery_runtime.direct.child import Terms
+from celery_runtime.direct.family import Family, Member
+from celery_runtime.direct.jobs import Job, Jobs
+from celery_runtime.direct.orders import Order, Orders, TaskOrder
+from celery_runtime.direct.pipe import Kind
+from celery_runtime.direct.refusals import refuse_what_it_cannot
+from celery_runtime.direct.settling import Settling
+from celery_runtime.direct.supervisor import TICK, Supervisor
+from celery_runtime.direct.tallies import Tallies
+
+log = get_logger(__name__)
+
+
+class Pool(BasePool):  # type: ignore[misc]
+    """Children that fetch for themselves; the parent's own requests reach them as jobs.
+
+    consumer: the worker's, set by the step `Direct`, once it has a connection.
+    """
+
+    publishes_in_loop = True  # of the parent, as prefork's does: the repetition of a lost child's task
+    consumer: Any = None
+    hub: Any = None
+
+    def on_start(self) -> None:
+        refuse_what_it_cannot(self.app)
+        app, options = self.app, self.options
+        app.finalize()
+        self.orders = Orders(list(app.tasks))
+        self.jobs = Jobs()
+        terms = Terms(
+            options.get("soft_timeout") or 0,
+            options.get("timeout") or 0,
+            options.get("maxtasksperchild") or 0,
+            options.get("max_memory_per_child") or 0,
+        )
+        self.terms = terms
+        self.family = Family(app, options["initargs"][1], self.orders, terms)
+        self.family.on_birth = self._listen
+        self.supervisor = Supervisor(self.family, self._hear)
+        self.family.grow(self.limit)
+        internals.hear_of_revocations(self.orders.revoke)
+        metrics.add_source(self._tallies)
+
+    def did_start_ok(self) -> bool:
+        return any(member.process is not None and not member.is_dead for member in self.family.members)
+
+    # -- the worker's loop
+
+    def attach(self, consumer: Any) -> None:
+        """Serve a consumer that is connected: its channel waits for messages, the children claim them."""
+        self.consumer = consumer
+        channel = consumer.task_consumer.channel
+        channel.claims.claimers = self
+        channel.held.children = self.supervisor
+        self.supervisor.settling = Settling(consumer)
+        internals.apply_remote_control(consumer, self.show_running, self.refresh)
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        self.hub = hub
+        hub.call_repeatedly(TICK, self._tick)
+        hub.call_repeatedly(events.FLUSH, self._flush_events)
+        for member in self.family.members:
+            self._listen(member)
+
+    def _listen(self, member: Member) -> None:
+        if self.hub is None or member.pipe is None:
+            return
+        self.hub.add_reader(member.pipe.fileno(), self._on_readable, member)
+        self.hub.add_reader(member.stream.reading, self._on_events, member)
+
+    def _on_readable(self, member: Member) -> None:
+        self._hear(member)
+        if member.pipe is not None and member.pipe.ended:
+            self.hub.remove(member.pipe.fileno())
+            member.kill()  # it closed its end, and cannot go on without
+            member.process.join()
+            self.supervisor.bury(member)
+        self.refresh()
+
+    def _tick(self) -> None:
+        self.supervisor.tick()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Tell the children what to consume and how, as it is now."""
+        consumer, numbers = self.consumer, self.orders.numbers
+        if consumer is None or consumer.task_consumer is None:
+            return
+        queues = sorted(consumer.task_consumer.channel.active_queues)
+        tasks = [self._order(name) for name in self.orders.tasks]
+        changed = self.orders.publish(queues, tasks)
+        claim = float(bool(queues) and not self.supervisor.stopping and self._has_room())
+        changed |= claim > numbers[Order.CLAIM]
+        numbers[Order.CLAIM], numbers[Order.JOBS] = claim, float(len(self.jobs))
+        numbers[Order.EVENTS] = float(self._wants_events())
+        if changed:
+            self.family.wake_all()
+
+    def _order(self, name: str) -> TaskOrder:
+        task = self.app.tasks.get(name)
+        if task is None:
+            return TaskOrder(False, 0, 0)
+        return TaskOrder(internals.runs_plainly(task), task.soft_time_limit or 0, task.time_limit or 0)
+
+    def _has_room(self) -> bool:
+        """As stock does, stop fetching when too much waits here: for its time, for a rate limit, for a child."""
+        channel = self.consumer.task_consumer.channel
+        shown = sum(member.request is not None for member in self.family.members)
+        limit = channel.qos.prefetch_count
+        return not limit or len(channel.held.messages) - shown < limit
+
+    def _wants_events(self) -> bool:
+        eventer = self.consumer.event_dispatcher
+        return bool(eventer and eventer.enabled and (not eventer.groups or "task" in eventer.groups))
+
+    # -- what the children say
+
+    def _hear(self, member: Member) -> None:
+        if member.pipe is None:
+            return
+        for kind, content in member.pipe.frames():
+            self._answer(member, kind, content)
+
+    def _answer(self, member: Member, kind: Kind, content: Any) -> None:
+        settling = self.supervisor.settling
+        if kind is Kind.IDLE:
+            member.free = True
+            if self.jobs or self.supervisor.stopping:
+                member.wake()
+        elif kind is Kind.ASK:
+            self._give_job(member)
+        elif kind is Kind.RESULT:
+            job, member.job = member.job, None
+            if job is not None:
+                job.on_result(*content)
+        elif kind is Kind.MESSAGE and settling is not None:
+            settling.deliver(*content)
+        elif kind is Kind.OUTCOME and settling is not None:
+            queue, tag, raw, began, returned, value = content
+            settling.settle(member, (queue, tag, raw), began, returned, value)
+
+    def _give_job(self, member: Member) -> None:
+        job = None if member.pipe is None else self.jobs.take()
+        self.orders.numbers[Order.JOBS] = float(len(self.jobs))
+        if member.pipe is None:
+            return
+        if job is None:
+            member.pipe.answer(None)
+            return
+        data = job.packed()
+        member.slot.write(data)
+        member.job = job
+        member.pipe.answer(len(data))
+        job.on_accepted(member.pid, time.monotonic())
+
+    def _on_events(self, member: Member) -> None:
+        eventer = self.consumer.event_dispatcher
+        for record in member.stream.records():
+            if eventer is not None and eventer.enabled:
+                events.tell(eventer, record)
+
+    def _flush_events(self) -> None:
+        events.flush(self.consumer.event_dispatcher)
+
+    # -- what the transport and other parts of the runtime ask
+
+    def free(self) -> int:
+        """How many children wait for messages."""
+        if not self.orders.numbers[Order.CLAIM]:
+            return 0
+        return sum(member.free for member in self.family.members)
+
+    def wake(self) -> None:
+        """Let one of them look for messages."""
+        for member in self.family.members:
+            if member.free:
+                member.wake()
+                return
+
+    @property
+    def busy(self) -> int:
+        """How many children have a task or a message in hand."""
+        return sum(member.is_busy for member in self.family.members)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no child does anything, or will, until it is told to."""
+        alive = [member for member in self.family.members if member.process is not None and not member.is_dead]
+        return not self.jobs and all(member.free for member in alive)
+
+    def show_running(self) -> None:
+        """Let Celery know a request for each task that a child runs."""
+        if self.supervisor.settling is not None:
+            for member in self.family.members:
+                if member.job is None:
+                    self.supervisor.settling.show(member)
+
+    def oldest(self) -> float:
+        """Seconds that the task which has run for longest has run; 0 without one."""
+        starts = [look.started for look in self.supervisor.looks() if look.started]
+        return time.monotonic() - min(starts) if starts else 0.0
+
+    def _tallies(self) -> Any:
+        for member in list(self.family.members):
+            yield from Tallies(member.slot.extra).read(self.orders.tasks)
+
+    # -- Celery's interface
+
+    def on_apply(self, target: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Job:
+        soft, hard = options.get("soft_timeout") or self.terms.soft, options.get("timeout") or self.terms.hard
+        job = Job(self.jobs, (target, args or (), kwargs or {}), soft, hard, options)
+        self.jobs.add(job)
+        self.orders.numbers[Order.JOBS] = float(len(self.jobs))
+        self.wake()
+        return job
+
+    @property
+    def num_processes(self) -> int:
+        return sum(not member.leaves for member in self.family.members)
+
+    def grow(self, n: int = 1) -> None:
+        self.family.grow(n)
+
+    def shrink(self, n: int = 1) -> None:
+        self.family.shrink(n)
+
+    def restart(self) -> None:
+        """Replace every child after what it has in hand."""
+        for member in self.family.members:
+            member.quit()
+
+    def terminate_job(self, pid: int, signal: int | None = None) -> None:
+        """Interrupt the task that the child `pid` runs, with `signal`, SIGTERM by default."""
+        for member in self.family.members:
+            if member.pid == pid:
+                member.stop_task(signal)
+
+    def on_stop(self) -> None:
+        """Let the children finish what they have in hand, and the jobs that wait."""
+        self._end_all(lambda member: member.quit(), patience=None)
+
+    def on_terminate(self) -> None:
+        self._end_all(lambda member: member.kill(), patience=5.0)
+
+    def _end_all(self, tell: Any, patience: float | None) -> None:
+        if not hasattr(self, "family"):
+            return
+        while self.jobs and patience is None and self.did_start_ok():
+            self._turn()
+        self.supervisor.stopping = True
+        for member in self.family.members:
+            tell(member)
+        since = time.monotonic()
+        while any(member.process is not None for member in self.family.members):
+            self._turn()
+            if patience is not None and time.monotonic() - since > patience:
+                return
+
+    def _turn(self) -> None:
+        """One turn of a loop of its own: Celery's has ended."""
+        pipes = [member.pipe for member in self.family.members if member.pipe is not None]
+        select(pipes, [], [], TICK)
+        for member in self.family.members:
+            self._hear(member)
+        self.supervisor.tick()
+
+    def _get_info(self) -> dict[str, Any]:
+        return {
+            **super()._get_info(),
+            "max-concurrency": self.limit,
+            "processes": [member.pid for member in self.family.members if member.pid],
+            "max-tasks-per-child": self.terms.max_tasks or "N/A",
+            "timeouts": (self.terms.soft, self.terms.hard),
+        }

@@ -1,0 +1,97 @@
+"""Count what the children run, in shared memory that outlives them: a child adds, its parent reads at each scrape.
+
+Each row is one task from one queue, in the order in which a child first met them. Names are places in lists: of the
+tasks in `Orders.tasks`, of the queues in `Queues`.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from celery import states
+
+from celery_runtime.metrics import BOUNDS, OUTCOMES, Tally
+from celery_runtime.task_metrics import OTHER, PUBLISHED
+
+ROWS = 256  # tasks times queues that are told apart; what comes later is counted in the last row
+NAME = 160  # bytes of a queue's name
+_TIMES = len(BOUNDS) + 2  # the buckets and their sum
+_NUMBERS = 2 + 2 + len(OUTCOMES) + 2 * _TIMES  # used and task; received and started; outcomes; run and wait
+_ROW = 8 * _NUMBERS + NAME
+SIZE = ROWS * _ROW  # bytes
+_RECEIVED, _STARTED, _OUTCOMES = 2, 3, 4
+_RUN = _OUTCOMES + len(OUTCOMES)
+_WAIT = _RUN + _TIMES
+_OUTCOME_OF = {states.FAILURE: "failed", states.RETRY: "retried", states.IGNORED: "ignored"}
+
+
+class Tallies:
+    """The rows in `memory`, SIZE bytes of a child's slot."""
+
+    def __init__(self, memory: memoryview) -> None:
+        self._rows = [memory[start : start + _ROW] for start in range(0, SIZE, _ROW)]
+        self._numbers = [row[: 8 * _NUMBERS].cast("d") for row in self._rows]
+        self._known: dict[tuple[int, str], Any] = {}
+
+    # -- the child's side
+
+    def count(self, work: Any, queue: str, began: float, info: Any) -> None:
+        """Count one delivery from its receipt to its end. `began`: Unix seconds."""
+        numbers = self._known.get((work.place, queue)) or self._row(work.place, queue)
+        numbers[_RECEIVED] += 1
+        numbers[_STARTED] += 1
+        outcome = "succeeded" if info is None else _OUTCOME_OF[info.state]
+        numbers[_OUTCOMES + OUTCOMES.index(outcome)] += 1
+        _add(numbers, _RUN, time.time() - began)
+        published = work.request.get(PUBLISHED)
+        if isinstance(published, int | float):
+            _add(numbers, _WAIT, max(began - published, 0.0))
+
+    def _row(self, task: int, queue: str) -> Any:
+        """The row of a task from a queue: the one that an earlier child used, or the next that is free."""
+        for row, numbers in zip(self._rows[:-1], self._numbers[:-1], strict=True):
+            if not numbers[0]:
+                row[8 * _NUMBERS :] = queue.encode()[:NAME].ljust(NAME, b"\0")
+                numbers[1], numbers[0] = float(task), 1.0
+            elif (int(numbers[1]), _name(row)) != (task, queue):
+                continue
+            self._known[task, queue] = numbers
+            return numbers
+        last = self._numbers[-1]
+        last[1], last[0] = -1.0, 1.0
+        self._known[task, queue] = last
+        return last
+
+    # -- the parent's side
+
+    def read(self, tasks: list[str]) -> Iterable[tuple[tuple[str, str], Tally]]:
+        """Yield the numbers of each (task, queue)."""
+        for row, numbers in zip(self._rows, self._numbers, strict=True):
+            if not numbers[0]:
+                continue
+            task = int(numbers[1])
+            names = (tasks[task], _name(row)) if 0 <= task < len(tasks) else (OTHER, OTHER)
+            yield names, _tally(numbers.tolist())
+
+
+def _name(row: memoryview) -> str:
+    return bytes(row[8 * _NUMBERS :]).rstrip(b"\0").decode(errors="replace")
+
+
+def _add(numbers: Any, start: int, seconds: float) -> None:
+    numbers[start + bisect_left(BOUNDS, seconds)] += 1
+    numbers[start + _TIMES - 1] += seconds
+
+
+def _tally(numbers: Sequence[float]) -> Tally:
+    tally = Tally()
+    tally.received, tally.started = int(numbers[_RECEIVED]), int(numbers[_STARTED])
+    for place, outcome in enumerate(OUTCOMES):
+        tally.outcomes[outcome] = int(numbers[_OUTCOMES + place])
+    for times, start in ((tally.run, _RUN), (tally.wait, _WAIT)):
+        times.counts = [int(number) for number in numbers[start : start + _TIMES - 1]]
+        times.total = numbers[start + _TIMES - 1]
+    return tally
