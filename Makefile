@@ -6,7 +6,7 @@ BENCH = deploy/hosts/docker.sh && $(PYTHON) -m bench $(if $(BROKER),--broker $(B
 	$(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke dead-letters clean dev render queue test test-all bench bench-quick bench-growth chaos conformance lint lock
+.PHONY: help up down status logs smoke dead-letters clean dev render queue test test-all bench bench-quick bench-growth bench-page chaos conformance lint lock
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-quick: .venv/ready .venv-bench/ready ## The same in 4 minutes; writes noth
 bench-growth: .venv/ready .venv-bench/ready ## The cost of a task up to a million queued, 64 workers, 200 queues, 64 KiB; slow
 	@$(BENCH) --result docs/performance/result.json --page docs/performance.md --minutes 120 --broker redis \
 	--runs $(or $(RUNS),2) --only $(or $(ONLY),growth-queued,growth-workers,growth-queues,growth-payloads)
+
+bench-page: .venv/ready .venv-bench/ready ## Write docs/performance.md anew from its figures, without measuring
+	@$(PYTHON) -m bench --result docs/performance/result.json --page docs/performance.md --page-only
 
 chaos: .venv/ready ## Kill, cut, fill and pause everything under load; print what was lost (BROKER=, ROWS=1,5,8, STOCK=1)
 	@deploy/hosts/docker.sh

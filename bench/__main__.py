@@ -7,6 +7,7 @@ then there is none.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -28,10 +29,14 @@ def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through every `finally`, which removes the containers
     try:
+        if arguments.page_only:
+            _publish(arguments, result.read(arguments.result))
+            return 0
         if arguments.result.exists():
             result.read(arguments.result)  # a file that cannot be added to is told before the minutes are spent
+        settings = {"tasks": arguments.tasks, "load_before": round(os.getloadavg()[0], 1)}
         found = _measure(arguments)
-        told = result.merge(arguments.result, found, {"tasks": arguments.tasks, "rounds": arguments.runs})
+        told = result.merge(arguments.result, found, settings)
         if arguments.page:
             _publish(arguments, told)
     except BenchError as error:
@@ -41,7 +46,7 @@ def main() -> int:
         print("Interrupted: nothing was written.", file=sys.stderr)
         return 130
     judged = report.verdicts(found)
-    print("\n".join([*report.tables(found), "", *report.verdict_table(judged)]))
+    print("\n".join([*report.tables(found), *(["", *report.verdict_table(judged)] if judged else [])]))
     return 1 if any(verdict.result == "missed" for verdict in judged) else 0
 
 
@@ -55,6 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="measure the most important figures only")
     parser.add_argument("--result", type=Path, required=True, help="the file of the figures")
     parser.add_argument("--page", type=Path, help="the page that shows them")
+    parser.add_argument("--page-only", action="store_true", help="write the page anew, measure nothing")
     arguments = parser.parse_args()
     if arguments.tasks < 100 or arguments.runs < 1:
         parser.error(f"TASKS = {arguments.tasks}, RUNS = {arguments.runs}: at least 100 tasks and 1 run, please")

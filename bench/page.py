@@ -42,8 +42,12 @@ def _where(result: dict[str, Any]) -> list[str]:
         "",
     ]
     for broker, name in BROKERS.items():
-        for told in sorted({tuple(sorted(each.items())) for each in runs.get(broker, {}).values()}):
-            measured = [scenario for scenario, each in runs[broker].items() if tuple(sorted(each.items())) == told]
-            settings = ", ".join(f"{key} {value}" for key, value in told)
+        told = {scenario: _settings(each) for scenario, each in runs.get(broker, {}).items()}
+        for settings in dict.fromkeys(told.values()):
+            measured = [scenario for scenario, each in told.items() if each == settings]
             lines.append(f"- {name}, {', '.join(measured)}: {settings}.")
     return lines
+
+
+def _settings(run: dict[str, Any]) -> str:
+    return "{date}, {tasks} tasks, rounds: {rounds}, load of the machine before: {load_before}".format(**run)

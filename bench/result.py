@@ -54,7 +54,7 @@ def read(path: Path) -> dict[str, Any]:
     """Raises BenchError when the file is not one of ours."""
     try:
         result: dict[str, Any] = json.loads(path.read_text())
-        result["machine"], result["figures"]
+        result["machine"], result["runs"], result["figures"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{path} is no result of `make bench`: {error!r}. Delete it, or measure anew.") from None
     return result
@@ -73,8 +73,14 @@ def merge(path: Path, found: Measured, settings: dict[str, Any]) -> dict[str, An
     told = {**settings, "date": datetime.now(UTC).date().isoformat()}
     for broker, scenarios in found.items():
         figures.setdefault(broker, {}).update(scenarios)
-        runs.setdefault(broker, {}).update(dict.fromkeys(scenarios, told))
+        ran = {name: {**told, "rounds": _rounds(variants)} for name, variants in scenarios.items()}
+        runs.setdefault(broker, {}).update(ran)
     result = {**here, "runs": runs, "figures": figures}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def _rounds(variants: dict[str, dict[str, list[float]]]) -> int:
+    """The last one may be incomplete, when the time was over."""
+    return max(len(runs) for metrics in variants.values() for runs in metrics.values())

@@ -20,7 +20,7 @@ from tests.ports import free_port
 
 SCRAPE_EVERY = 2.0  # seconds
 CALM = 0.05  # of one core: so little does a worker use that has nothing to do
-LOOK = 0.5  # seconds between two looks at it
+LOOK = 0.5  # seconds over which that is looked at
 T = TypeVar("T")
 
 
@@ -45,16 +45,16 @@ class Workers:
         return sum(_pss(each) for process in self.processes for each in _tree(process.pid)) / 1e6
 
     def settle(self) -> None:
-        """Return when they have nothing to do. Raises BenchError."""
+        """Return when a worker has nothing to do. Raises BenchError."""
         deadline = time.monotonic() + PATIENCE
         before = self.cpu
         while time.monotonic() < deadline and self.alive:
             time.sleep(LOOK)
             now = self.cpu
-            if now - before < CALM * LOOK * len(self.processes):
+            if now - before < CALM * LOOK:
                 return
             before = now
-        raise BenchError(f"no worker came to rest within {PATIENCE} s.")
+        raise BenchError(f"the worker did not come to rest within {PATIENCE} s.")
 
 
 @contextmanager
@@ -65,14 +65,15 @@ def running(setup: Setup, count: int = 1, **variables: str) -> Iterator[Workers]
         output = stack.enter_context(log.open("ab"))
         processes: list[subprocess.Popen[bytes]] = []
         for number in range(count):
-            ports = {"HEALTH_PORT": str(free_port()), "NODE_NAME": f"bench-{number}"}
-            environment = {**setup.environment, **ports, **variables}
+            port = 0 if number else free_port()  # among many workers a free port does not stay free
+            own = {"HEALTH_PORT": str(port), "NODE_NAME": f"bench-{number}"}
+            environment = {**setup.environment, **own, **variables}
             command = [setup.python, *_command(setup, number)]
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
             processes.append(process)
             stack.callback(_end, process)
-            if isinstance(setup.variant, Blueprint) and "metrics" not in setup.variant.off:
-                stack.enter_context(_scraped(f"http://127.0.0.1:{ports['HEALTH_PORT']}/metrics"))
+            if port and isinstance(setup.variant, Blueprint) and "metrics" not in setup.variant.off:
+                stack.enter_context(_scraped(f"http://127.0.0.1:{port}/metrics"))
         workers = Workers(processes, log)
         try:
             yield workers

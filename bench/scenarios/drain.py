@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from bench.servers import Servers
+from bench.servers import BenchError, Servers
 from bench.setup import prepared, wait_until
 from bench.variants import Variant
 from bench.worker import Workers, running
@@ -29,6 +29,8 @@ def watch(workers: Workers, done: Callable[[], int], tasks: int) -> dict[str, fl
     count, cpu, at = _until(workers, done, low)
     end_count, end_cpu, end_at = _until(workers, done, high)
     ended = end_count - count
+    if not ended:
+        raise BenchError(f"{tasks} tasks are over too soon to be measured. Give it more: TASKS=")
     return {"rate": ended / (end_at - at), "cpu_ms": (end_cpu - cpu) * 1000 / ended}
 
 

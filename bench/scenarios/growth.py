@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bench.scenarios.drain import watch
 from bench.servers import Servers
-from bench.setup import prepared
+from bench.setup import prepared, wait_until
 from bench.variants import Variant
 from bench.worker import running
 
 MEASURED = 2000  # tasks at stock's pace, whatever the queue holds
+NEARLY = 0.99  # of the tasks have ended: keys other than results come and go
 QUEUED = (1_000, 10_000, 100_000, 1_000_000)
 WORKERS = (1, 4, 16, 64)
 QUEUES = (1, 10, 50, 200)
@@ -45,9 +46,12 @@ def _cost(variant: Variant, servers: Servers, queued: int = 0, queues: int = 1, 
 
 
 def _cost_among(variant: Variant, servers: Servers, count: int) -> float:
+    """Many workers are at it before the last one has started, so they start first and the queue is filled then."""
     measured = int(MEASURED * max(variant.pace, 1))
+    enough = int(measured * NEARLY)
     with prepared(variant, servers, concurrency=1) as setup, running(setup, count) as workers:
-        workers.settle()
-        done = setup.counter()
+        setup.run("bench.ready", str(count))
+        done, cpu = setup.counter(), workers.cpu
         setup.fill(measured)
-        return watch(workers, done, measured)["cpu_ms"]
+        wait_until(lambda: done() >= enough, lambda: workers.alive, f"{enough} results")
+        return (workers.cpu - cpu) * 1000 / done()

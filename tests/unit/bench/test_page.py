@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bench.servers import BenchError
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/performance.md"
 FOUND = {"redis": {"drain": {"stock": {"rate": [1000.0, 1000.0]}}}}
-SETTINGS = {"tasks": 2500, "runs": 2}
+SETTINGS = {"tasks": 2500, "load_before": 0.1}
 
 
 def test_only_what_stands_between_the_markers_is_replaced(tmp_path):
@@ -37,11 +38,23 @@ def test_a_page_without_its_markers_is_refused(text, tmp_path):
 def test_a_later_run_replaces_its_scenarios_and_keeps_the_others(tmp_path):
     path = tmp_path / "result.json"
     merge(path, {"redis": {"drain": {"stock": {"rate": [1]}}, "stop": {"stock": {"seconds": [3]}}}}, SETTINGS)
-    later = merge(path, {"redis": {"drain": {"prefork": {"rate": [2]}}}}, {"tasks": 100, "runs": 1})
+    later = merge(path, {"redis": {"drain": {"prefork": {"rate": [2]}}}}, {"tasks": 100, "load_before": 2.5})
 
     assert later["figures"]["redis"] == {"drain": {"prefork": {"rate": [2]}}, "stop": {"stock": {"seconds": [3]}}}
     assert [later["runs"]["redis"][name]["tasks"] for name in ("drain", "stop")] == [100, 2500]
     assert read(path) == later
+
+
+def test_the_page_says_how_each_part_was_measured(tmp_path):
+    path = tmp_path / "result.json"
+    merge(
+        path, {"redis": {"drain": {"stock": {"rate": [1, 2, 3]}}, "stop": {"stock": {"seconds": [3, 3, 3]}}}}, SETTINGS
+    )
+    result = merge(path, {"redis": {"memory": {"stock": {"idle_2": [9]}}}}, {"tasks": 100, "load_before": 2.5})
+    text = render(f"{BEGIN}{END}", "performance", result)
+
+    assert re.search(r"- Redis, drain, stop: \S+, 2500 tasks, rounds: 3, load of the machine before: 0.1\.", text)
+    assert re.search(r"- Redis, memory: \S+, 100 tasks, rounds: 1, load of the machine before: 2.5\.", text)
 
 
 def test_figures_of_another_machine_are_not_kept(tmp_path):
