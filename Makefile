@@ -2,9 +2,11 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 RENDER := $(PYTHON) -m deploy.render
 STACK := deploy/compose
+BENCH = deploy/hosts/docker.sh && $(PYTHON) -m bench $(if $(BROKER),--broker $(BROKER)) $(if $(TASKS),--tasks $(TASKS)) \
+	$(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke dead-letters clean dev render queue test test-all bench chaos conformance lint lock
+.PHONY: help up down status logs smoke dead-letters clean dev render queue test test-all bench bench-quick bench-growth bench-page chaos conformance lint lock
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,9 +50,18 @@ test-all: .venv/ready ## Everything
 test-%: .venv/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack, test-chaos
 	@$(PYTHON) -m tests $*
 
-bench: .venv/ready ## Tasks a second against stock Celery (BROKER=redis|rabbitmq|both TASKS=5000 RUNS=3)
-	@deploy/hosts/docker.sh
-	@$(PYTHON) -m bench --broker $(or $(BROKER),both) --tasks $(or $(TASKS),5000) --runs $(or $(RUNS),3)
+bench: .venv/ready .venv-bench/ready ## Against stock Celery and others, 15 minutes (BROKER= TASKS= RUNS= ONLY=drain,latency)
+	@$(BENCH) --result docs/performance/result.json --page docs/performance.md
+
+bench-quick: .venv/ready .venv-bench/ready ## The same in 4 minutes; writes nothing into docs/
+	@$(BENCH) --result .cache/bench/result.json --quick --minutes 3.4 --tasks $(or $(TASKS),1500) --runs $(or $(RUNS),2)
+
+bench-growth: .venv/ready .venv-bench/ready ## The cost of a task up to a million queued, 64 workers, 200 queues, 64 KiB; slow
+	@$(BENCH) --result docs/performance/result.json --page docs/performance.md --minutes 120 --broker redis \
+	--runs $(or $(RUNS),2) --only $(or $(ONLY),growth-queued,growth-workers,growth-queues,growth-payloads)
+
+bench-page: .venv/ready .venv-bench/ready ## Write docs/performance.md anew from its figures, without measuring
+	@$(PYTHON) -m bench --result docs/performance/result.json --page docs/performance.md --page-only
 
 chaos: .venv/ready ## Kill, cut, fill and pause everything under load; print what was lost (BROKER=, ROWS=1,5,8, STOCK=1)
 	@deploy/hosts/docker.sh
@@ -73,3 +84,9 @@ lock: .venv/ready ## Pin the newest allowed versions of every dependency, with h
 
 .venv/ready: requirements/test.txt pyproject.toml
 	@requirements/install.sh .venv
+
+.venv-bench/ready: requirements/bench.txt
+	@echo "Python: installing what is compared into .venv-bench" >&2
+	@"$$(deploy/hosts/python.sh)" -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@

@@ -1,4 +1,4 @@
-"""A Redis and a RabbitMQ for one benchmark, in containers that nobody else uses; gone afterwards."""
+"""A Redis and a RabbitMQ for the benchmark, in containers that nobody else uses; gone afterwards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from redis import Redis
@@ -21,6 +22,31 @@ START = 90  # seconds
 
 class BenchError(Exception):
     """The benchmark cannot go on; the text says why."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the messages go, and the Redis that has the results."""
+
+    broker: str
+    broker_url: str
+    redis_url: str
+
+    @property
+    def draft_url(self) -> str:
+        """Another database of that Redis, where no worker looks."""
+        return f"{self.redis_url.removesuffix('/0')}/1"
+
+
+@contextmanager
+def serve(brokers: list[str]) -> Iterator[dict[str, Servers]]:
+    """Start what `brokers` need, all at once, so that their measurements can take turns."""
+    with ExitStack() as stack:
+        redis_url = stack.enter_context(redis())
+        urls = {"redis": redis_url}
+        if "rabbitmq" in brokers:
+            urls["rabbitmq"] = stack.enter_context(rabbitmq())
+        yield {broker: Servers(broker, urls[broker], redis_url) for broker in brokers}
 
 
 @contextmanager

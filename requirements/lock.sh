@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the pinned requirements anew: for the image, for a developer, for builds, for the exporter, for `make dev`, for `make conformance`.
+# Writes the pinned requirements anew: for the image, for a developer, for builds, for the exporter, for `make dev`, for `make conformance`, for `make bench`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,5 +24,7 @@ lock redis
 # kombu's and Celery's own tests: with the versions that are tested here, from the same release.
 source=(requirements/conformance.in --constraint requirements/test.txt)
 lock conformance
+source=(requirements/bench.in --override requirements/bench-override.in)
+lock bench
 source=(requirements/sources.in --no-deps --constraint requirements/test.txt)
 lock sources
