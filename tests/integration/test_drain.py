@@ -37,7 +37,7 @@ def stop_under_load(service, batch, signals):
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", ["direct", pytest.param("prefork", marks=pytest.mark.slow), "threads", "solo"])
 @pytest.mark.parametrize(
     "signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]], ids=["one", "many"]
 )

@@ -29,7 +29,7 @@ def start(tmp_path, environment):
     """Starts a worker with `pool`; every worker is stopped at the end."""
     started = []
 
-    def start(pool="prefork", **variables):
+    def start(pool="direct", **variables):
         concurrency = 1 if pool == "solo" else 2
         queues = f"[queues.anyapp]\npool = '{pool}'\nconcurrency = {concurrency}\n"
         started.append(RuntimeWorker(tmp_path, environment, queues, **variables))
@@ -58,7 +58,7 @@ def ended(samples, task):
     return {key[1]: value for key, value in samples.items() if is_of_task(key) and value}
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", ["direct", pytest.param("prefork", marks=pytest.mark.slow), "threads", "solo"])
 def test_each_delivery_is_counted_with_its_outcome_and_its_times(start, pool, monkeypatch):
     worker = start(pool)
     producer = worker.producer(monkeypatch)
