@@ -136,8 +136,11 @@ TO_REDIS, TO_RABBITMQ = ToRedis(), ToRabbitMQ()
 
 
 def sender_for(channel: Any) -> Sender | None:
+    """How to send a batch over `channel`, if its broker takes batches. Raises RecoverableConnectionError."""
     if isinstance(channel, stock.Channel):
         return TO_REDIS
+    if channel.connection is None:
+        raise RecoverableConnectionError("the connection was closed meanwhile")
     if isinstance(channel, pyamqp.Channel) and channel.connection.confirm_publish:
         return TO_RABBITMQ
     return None

@@ -13,8 +13,12 @@ code decides, and where a child fetches it again as a job once it is due.
 | plain.py      | which messages a child may run itself                                                     |
 | redis.py      | the step and its script on Redis                                                          |
 | slot.py       | what one child shows its parent, in shared memory; the message in its hand                |
+| merging.py    | a result that waits for the step                                                          |
 | orders.py     | what the parent tells all children, in shared memory                                      |
+| briefing.py   | what it tells them, as the consumer is now                                                |
 | pipe.py       | what a child sends its parent                                                             |
+| conversation.py | what the parent answers                                                                 |
+| jobs.py       | requests that the parent has judged and a child runs                                      |
 | family.py     | forking, waking and burying children                                                      |
 | supervisor.py | time limits, lost children, leases                                                        |
 | settling.py   | a child's message as a request of Celery's, for everything that its child cannot settle   |

@@ -12,13 +12,14 @@ import signal
 import time
 from typing import Any, NamedTuple
 
-from celery import Celery, states
+from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils.log import get_logger
 
 from celery_runtime import results
 from celery_runtime.direct import internals
 from celery_runtime.direct.events import Recorder
+from celery_runtime.direct.merging import Merging
 from celery_runtime.direct.orders import Order, Orders
 from celery_runtime.direct.pipe import ChildEnd, Kind, unpack
 from celery_runtime.direct.plain import Reader, Work
@@ -69,17 +70,15 @@ class Child:
         self.finished: Finished | None = None
         self.done = 0
         self._leaving = self._waits = False
-        self._work: Work | None = None
-        self._kept: results.Pending | None = None
         self._version = -1.0
-        self._merging: dict[int, bool] = {}
 
     def run(self) -> None:
         """Serve until told to stop; the process ends afterwards."""
         internals.initialize(self.app, self.hostname)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         signal.signal(signal.SIGUSR1, self._on_sigusr1)
-        results.keep = self._keep
+        self.merging = Merging(self.source, self.slot)
+        results.keep = self.merging.keep
         self.reader = Reader(self.app.tasks, self.orders, self.hostname, (self.terms.soft, self.terms.hard))
         self.tallies = Tallies(self.slot.extra)
         try:
@@ -159,7 +158,7 @@ class Child:
             self._run(claimed, work)
 
     def _run(self, claimed: Claimed, work: Work) -> None:
-        self._work, self._kept = work, None
+        self.merging.begin(work)
         request, task = work.request, work.task
         began = time.time()
         number = self.slot.begin(time.monotonic(), work.soft, work.hard)
@@ -176,10 +175,10 @@ class Child:
         finally:
             self._stay_one_process()
             self.slot.end()
-            self._work = None
+            kept = self.merging.end()
         self.done += 1
         if answer is not None and internals.is_settled_by(answer.info, task):
-            self.finished = Finished(claimed.queue, claimed.tag, self._kept)
+            self.finished = Finished(claimed.queue, claimed.tag, kept)
             self.tallies.count(work, claimed.queue, began, answer.info)
             if self.orders.numbers[Order.EVENTS]:
                 self.recorder.record(work, number, began, answer)
@@ -187,8 +186,8 @@ class Child:
         if answer is not None:
             retval, info, runtime, text = answer
             outcome = (True, (1, retval, runtime) if info else (0, text, runtime))
-        if self._kept is not None:
-            self._kept.store()
+        if kept is not None:
+            kept.store()
         self._give(claimed, began, outcome)
 
     def _give(self, claimed: Claimed, began: float, outcome: tuple[bool, Any]) -> None:
@@ -199,22 +198,6 @@ class Child:
     def _stay_one_process(self) -> None:
         if os.getpid() != self.pid:  # a task forked, and this is its child, which may not go on as a worker
             os._exit(0)
-
-    # -- results
-
-    def _keep(self, task_id: str, state: str, request: Any, pending: results.Pending) -> bool:
-        """Take the result of the running task, if nobody may look for it before the next step stores it."""
-        work = self._work
-        if work is None or task_id != work.id or state != states.SUCCESS or request is None or request.chord:
-            return False
-        merging = self._merging.get(work.place)
-        if merging is None:
-            looks = internals.nobody_looks_after(work.task)
-            merging = self._merging[work.place] = looks and self.source.shares(pending)
-        if merging:
-            self.slot.numbers[Field.SOFT] = 0.0  # the task has ended: its soft limit may interrupt nothing more
-            self._kept = pending
-        return merging
 
     # -- jobs
 

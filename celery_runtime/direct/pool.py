@@ -11,11 +11,12 @@ from celery.utils.log import get_logger
 
 from celery_runtime import metrics
 from celery_runtime.direct import events, internals
+from celery_runtime.direct.briefing import Briefing
 from celery_runtime.direct.child import Terms
+from celery_runtime.direct.conversation import Conversation
 from celery_runtime.direct.family import Family, Member
 from celery_runtime.direct.jobs import Job, Jobs
-from celery_runtime.direct.orders import Order, Orders, TaskOrder
-from celery_runtime.direct.pipe import Kind
+from celery_runtime.direct.orders import Order, Orders
 from celery_runtime.direct.refusals import refuse_what_it_cannot
 from celery_runtime.direct.settling import Settling
 from celery_runtime.direct.supervisor import TICK, Supervisor
@@ -51,7 +52,9 @@ class Pool(BasePool):  # type: ignore[misc]
         self.terms = terms
         self.family = Family(app, options["initargs"][1], self.orders, terms)
         self.family.on_birth = self._listen
-        self.supervisor = Supervisor(self.family, self._hear)
+        self.briefing = Briefing(app, self.orders, self.family, self.jobs)
+        self.conversation = Conversation(self.jobs, self.orders)
+        self.supervisor = Supervisor(self.family, self.conversation.hear)
         self.family.grow(self.limit)
         internals.hear_of_revocations(self.orders.revoke)
         metrics.add_source(self._tallies)
@@ -67,7 +70,7 @@ class Pool(BasePool):  # type: ignore[misc]
         channel = consumer.task_consumer.channel
         channel.claims.claimers = self
         channel.held.children = self.supervisor
-        self.supervisor.settling = Settling(consumer)
+        self.supervisor.settling = self.conversation.settling = Settling(consumer)
         internals.apply_remote_control(consumer, self.show_running, self.refresh)
 
     def register_with_event_loop(self, hub: Any) -> None:
@@ -84,7 +87,7 @@ class Pool(BasePool):  # type: ignore[misc]
         self.hub.add_reader(member.stream.reading, self._on_events, member)
 
     def _on_readable(self, member: Member) -> None:
-        self._hear(member)
+        self.conversation.hear(member)
         if member.pipe is not None and member.pipe.ended:
             self.hub.remove(member.pipe.fileno())
             member.kill()  # it closed its end, and cannot go on without
@@ -102,81 +105,8 @@ class Pool(BasePool):  # type: ignore[misc]
 
     def refresh(self) -> None:
         """Tell the children what to consume and how, as it is now."""
-        consumer, numbers = self.consumer, self.orders.numbers
-        if consumer is None or consumer.task_consumer is None:
-            return
-        queues = sorted(consumer.task_consumer.channel.active_queues)
-        tasks = [self._order(name) for name in self.orders.tasks]
-        changed = self.orders.publish(queues, tasks)
-        claim = float(bool(queues) and not self.supervisor.stopping and self._has_room())
-        changed |= claim > numbers[Order.CLAIM]
-        numbers[Order.CLAIM], numbers[Order.JOBS] = claim, float(len(self.jobs))
-        numbers[Order.EVENTS] = float(self._wants_events())
-        if changed:
-            self.family.wake_all()
-
-    def _order(self, name: str) -> TaskOrder:
-        task = self.app.tasks.get(name)
-        if task is None:
-            return TaskOrder(False, 0, 0)
-        return TaskOrder(internals.runs_plainly(task), task.soft_time_limit or 0, task.time_limit or 0)
-
-    def _has_room(self) -> bool:
-        """As stock does, stop fetching when too much waits here: for its time, for a rate limit, for a child."""
-        channel = self.consumer.task_consumer.channel
-        shown = sum(member.request is not None for member in self.family.members)
-        limit = channel.qos.prefetch_count
-        return not limit or len(channel.held.messages) - shown < limit
-
-    def _wants_events(self) -> bool:
-        eventer = self.consumer.event_dispatcher
-        return bool(eventer and eventer.enabled and (not eventer.groups or "task" in eventer.groups))
-
-    # -- what the children say
-
-    def _hear(self, member: Member) -> None:
-        if member.pipe is None:
-            return
-        lost: tuple[type[Exception], ...] = self.consumer.connection_errors if self.consumer is not None else ()
-        for kind, content in member.pipe.frames():
-            try:
-                self._answer(member, kind, content)
-            except lost:
-                raise
-            except Exception:  # as billiard's pool: one task's trouble must not end the worker
-                log.exception("direct: what the pool child %s said could not be dealt with", member.pid)
-
-    def _answer(self, member: Member, kind: Kind, content: Any) -> None:
-        settling = self.supervisor.settling
-        if kind is Kind.IDLE:
-            member.free = member.served = True
-            if self.jobs or self.supervisor.stopping:
-                member.wake()
-        elif kind is Kind.ASK:
-            self._give_job(member)
-        elif kind is Kind.RESULT:
-            job, member.job = member.job, None
-            if job is not None:
-                job.on_result(*content)
-        elif kind is Kind.MESSAGE and settling is not None:
-            settling.deliver(*content)
-        elif kind is Kind.OUTCOME and settling is not None:
-            queue, tag, raw, began, returned, value = content
-            settling.settle(member, (queue, tag, raw), began, returned, value)
-
-    def _give_job(self, member: Member) -> None:
-        job = None if member.pipe is None else self.jobs.take()
-        self.orders.numbers[Order.JOBS] = float(len(self.jobs))
-        if member.pipe is None:
-            return
-        if job is None:
-            member.pipe.answer(None)
-            return
-        data = job.packed()
-        member.slot.write(data)
-        member.job = job
-        member.pipe.answer(len(data))
-        job.on_accepted(member.pid, time.monotonic())
+        if self.consumer is not None and self.consumer.task_consumer is not None:
+            self.briefing.give(self.consumer, may_claim=not self.supervisor.stopping)
 
     def _on_events(self, member: Member) -> None:
         eventer = self.consumer.event_dispatcher
@@ -278,7 +208,7 @@ class Pool(BasePool):  # type: ignore[misc]
             return
         while self.jobs and patience is None and self.did_start_ok():
             self._turn()
-        self.supervisor.stopping = True
+        self.supervisor.stopping = self.conversation.stopping = True
         for member in self.family.members:
             tell(member)
         since = time.monotonic()
@@ -292,7 +222,7 @@ class Pool(BasePool):  # type: ignore[misc]
         pipes = [member.pipe for member in self.family.members if member.pipe is not None]
         select(pipes, [], [], TICK)
         for member in self.family.members:
-            self._hear(member)
+            self.conversation.hear(member)
         self.supervisor.tick()
 
     def _get_info(self) -> dict[str, Any]:

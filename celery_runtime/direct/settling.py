@@ -39,6 +39,9 @@ class Settling:
     def deliver(self, queue: str, tag: str, raw: bytes) -> None:
         """Let the worker receive a message as if it had claimed it itself."""
         channel = self.channel
+        if channel.lost or channel.closed:  # the next one returns it to its queue
+            channel.held.returns.append((queue, tag))
+            return
         channel.held.add(tag, queue, None)
         channel.deliver([Claimed(queue, tag, raw, True)])
 

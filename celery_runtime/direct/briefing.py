@@ -1,0 +1,46 @@
+"""What the parent tells its children to do, as the consumer is now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery_runtime.direct import internals
+from celery_runtime.direct.family import Family
+from celery_runtime.direct.jobs import Jobs
+from celery_runtime.direct.orders import Order, Orders, TaskOrder
+
+
+class Briefing:
+    def __init__(self, app: Any, orders: Orders, family: Family, jobs: Jobs) -> None:
+        self.app = app
+        self.orders = orders
+        self.family = family
+        self.jobs = jobs
+
+    def give(self, consumer: Any, *, may_claim: bool) -> None:
+        """Write the orders anew, and wake everybody when there is more to do than before."""
+        numbers = self.orders.numbers
+        queues = sorted(consumer.task_consumer.channel.active_queues)
+        changed = self.orders.publish(queues, [self._order(name) for name in self.orders.tasks])
+        claim = float(may_claim and bool(queues) and self._has_room(consumer.task_consumer.channel))
+        changed |= claim > numbers[Order.CLAIM]
+        numbers[Order.CLAIM], numbers[Order.JOBS] = claim, float(len(self.jobs))
+        numbers[Order.EVENTS] = float(_wants_events(consumer.event_dispatcher))
+        if changed:
+            self.family.wake_all()
+
+    def _order(self, name: str) -> TaskOrder:
+        task = self.app.tasks.get(name)
+        if task is None:
+            return TaskOrder(False, 0, 0)
+        return TaskOrder(internals.runs_plainly(task), task.soft_time_limit or 0, task.time_limit or 0)
+
+    def _has_room(self, channel: Any) -> bool:
+        """As stock does, stop fetching when too much waits here: for its time, for a rate limit, for a child."""
+        shown = sum(member.request is not None for member in self.family.members)
+        limit = channel.qos.prefetch_count
+        return not limit or len(channel.held.messages) - shown < limit
+
+
+def _wants_events(eventer: Any) -> bool:
+    return bool(eventer and eventer.enabled and (not eventer.groups or "task" in eventer.groups))

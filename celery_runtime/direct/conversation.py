@@ -1,0 +1,69 @@
+"""What children say, and what their parent answers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from celery.utils.log import get_logger
+
+from celery_runtime.direct.family import Member
+from celery_runtime.direct.jobs import Jobs
+from celery_runtime.direct.orders import Order, Orders
+from celery_runtime.direct.pipe import Kind
+from celery_runtime.direct.settling import Settling
+
+log = get_logger(__name__)
+
+
+class Conversation:
+    """stopping: whether children that wait are to leave."""
+
+    def __init__(self, jobs: Jobs, orders: Orders) -> None:
+        self.jobs = jobs
+        self.orders = orders
+        self.settling: Settling | None = None
+        self.stopping = False
+
+    def hear(self, member: Member) -> None:
+        """Deal with all that a child has said; raises what the consumer takes for a lost connection."""
+        if member.pipe is None:
+            return
+        lost: tuple[type[Exception], ...] = self.settling.consumer.connection_errors if self.settling else ()
+        for kind, content in member.pipe.frames():
+            try:
+                self._answer(member, kind, content)
+            except lost:
+                raise
+            except Exception:  # as billiard's pool: one task's trouble must not end the worker
+                log.exception("direct: what the pool child %s said could not be dealt with", member.pid)
+
+    def _answer(self, member: Member, kind: Kind, content: Any) -> None:
+        if kind is Kind.IDLE:
+            member.free = member.served = True
+            if self.jobs or self.stopping:
+                member.wake()
+        elif kind is Kind.ASK:
+            self._give_job(member)
+        elif kind is Kind.RESULT:
+            job, member.job = member.job, None
+            if job is not None:
+                job.on_result(*content)
+        elif kind is Kind.MESSAGE and self.settling is not None:
+            self.settling.deliver(*content)
+        elif kind is Kind.OUTCOME and self.settling is not None:
+            queue, tag, raw, began, returned, value = content
+            self.settling.settle(member, (queue, tag, raw), began, returned, value)
+
+    def _give_job(self, member: Member) -> None:
+        pipe: Any = member.pipe  # it has just spoken
+        job = self.jobs.take()
+        self.orders.numbers[Order.JOBS] = float(len(self.jobs))
+        if job is None:
+            pipe.answer(None)
+            return
+        data = job.packed()
+        member.slot.write(data)
+        member.job = job
+        pipe.answer(len(data))
+        job.on_accepted(member.pid, time.monotonic())
