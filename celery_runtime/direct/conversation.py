@@ -37,6 +37,8 @@ class Conversation:
                 raise
             except Exception:  # as billiard's pool: one task's trouble must not end the worker
                 log.exception("direct: what the pool child %s said could not be dealt with", member.pid)
+                if kind in {Kind.MESSAGE, Kind.OUTCOME} and self.settling is not None:
+                    self.settling.let_go(content[1])
 
     def _answer(self, member: Member, kind: Kind, content: Any) -> None:
         if kind is Kind.IDLE:

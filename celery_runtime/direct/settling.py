@@ -54,6 +54,10 @@ class Settling:
         _count_start(request)
         (request.on_success if returned else request.on_failure)(value)
 
+    def let_go(self, tag: str) -> None:
+        """Renew a message no more: it is delivered again, and counted, when its lease ends."""
+        self.channel.held.drop(tag)
+
     # -- messages in the hand of a child
 
     def show(self, member: Member) -> Any:
@@ -102,6 +106,8 @@ class Settling:
             member.renew()  # its message comes back when the lease ends
         elif look.held:
             self._lose_message(member, look, error)
+        else:
+            self.forget(member)
         member.job = member.request = None
 
     def _lose_message(self, member: Member, look: Look, error: WorkerLostError) -> None:

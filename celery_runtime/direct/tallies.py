@@ -6,6 +6,7 @@ tasks in `Orders.tasks`, of the queues in `Queues`.
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -70,11 +71,12 @@ class Tallies:
     def read(self, tasks: list[str]) -> Iterable[tuple[tuple[str, str], Tally]]:
         """Yield the numbers of each (task, queue)."""
         for row, numbers in zip(self._rows, self._numbers, strict=True):
-            if not numbers[0]:
+            read = numbers.tolist()
+            if not read[0] or not all(map(math.isfinite, read)):  # nothing yet, or written over
                 continue
-            task = int(numbers[1])
+            task = int(read[1])
             names = (tasks[task], _name(row)) if 0 <= task < len(tasks) else (OTHER, OTHER)
-            yield names, _tally(numbers.tolist())
+            yield names, _tally(read)
 
 
 def _name(row: memoryview) -> str:

@@ -21,7 +21,8 @@ from celery_runtime.queues import load_queues
 from celery_runtime.redis_transport import keys
 
 QUEUE = "orders"
-QUEUES = f"[queues.parcels]\n[queues.{QUEUE}]\n"  # a task without a route goes to parcels
+# One process, so that dead letters come in the order of their messages; a task without a route goes to parcels.
+QUEUES = f"[queues.parcels]\n[queues.{QUEUE}]\nconcurrency = 1\n"
 
 
 class Post:
