@@ -18,6 +18,8 @@ from celery.exceptions import TaskRevokedError, TimeLimitExceeded, WorkerLostErr
 from celery.exceptions import TimeoutError as StillWaitingError
 from redis import Redis
 
+from celery_runtime.direct.redis import STEP_SHA
+from tests.integration.proxy import Proxy
 from tests.integration.runtime_worker import RuntimeWorker
 
 QUEUES = "[queues.anyapp]\npool = 'direct'\nconcurrency = 2\ntime_limit = 60\n{}\n"
@@ -369,3 +371,53 @@ def test_plain_celery_worker_has_the_pool_by_a_setting_and_scales_it(apart, tmp_
             producer.close()
         finally:
             plain.__exit__()
+
+
+def test_an_answer_that_is_lost_after_the_step_was_taken_costs_and_repeats_nothing(apart, own_redis, tmp_path, other):
+    steps = []
+
+    def cut_some(data):
+        if STEP_SHA.encode() not in data:
+            return False
+        steps.append(data)
+        return len(steps) in {10, 20, 30}
+
+    proxy = Proxy(own_redis[0], cut_some)
+    proxy.open()
+    through = apart | {"REDIS_URL": f"redis://celery@127.0.0.1:{proxy.port}/1"}
+    ledger = tmp_path / "ledger"
+    with started(through, ledger) as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+        tasks = [task(producer, "sleep", 0.01).apply_async() for _ in range(60)]
+
+        assert len([each.get(timeout=60) for each in tasks]) == 60
+        assert all(runs(ledger, each.id) == {"start": 1, "end": 1} for each in tasks)
+        until_settled(worker, other)
+        producer.close()
+    proxy.close()
+    assert len(steps) > 30
+
+
+def test_children_go_on_while_their_parent_stands_still(producer, worker, ledger):
+    tasks = [task(producer, "sleep", 0.02).apply_async() for _ in range(100)]
+    worker.wait(lambda: runs(ledger, tasks[0].id), "the first task")
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    try:
+        worker.wait(lambda: all(runs(ledger, each.id)["end"] for each in tasks), "all tasks", 30)
+    finally:
+        os.kill(worker.process.pid, signal.SIGCONT)
+
+    assert len([each.get(timeout=30) for each in tasks]) == 100
+    assert all(runs(ledger, each.id) == {"start": 1, "end": 1} for each in tasks)
+
+
+def test_a_fork_that_fails_is_tried_again(apart, tmp_path, other):
+    with started(apart, tmp_path / "ledger", FORKS_THAT_FAIL=3) as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+        for pid in pids(worker):
+            os.kill(pid, signal.SIGKILL)
+        assert run(producer, "add", 1, 1) == 2
+        worker.wait(lambda: len(pids(worker)) == 2, "both children")
+        producer.close()
+
+    assert worker.log().count("no child could be forked") == 3

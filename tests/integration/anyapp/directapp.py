@@ -208,6 +208,22 @@ def remember(**_):
         stop_at(os.environ["STOP_AT"])
 
 
+@signals.worker_ready.connect
+def let_forks_fail(**_):
+    """As on a host whose processes are at their limit."""
+    failures = int(os.environ.get("FORKS_THAT_FAIL", "0"))
+    forking = os.fork
+
+    def fork():
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return forking()
+
+    os.fork = fork
+
+
 def stop_at(step):
     """Stop this child at a step of its loop for the first `victim`."""
     from celery_runtime.direct.redis import Source
