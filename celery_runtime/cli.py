@@ -77,7 +77,7 @@ def worker_options(queue: Queue, settings: RuntimeSettings) -> list[str]:
 
     Two workers of one queue on one host need a NODE_NAME each: RabbitMQ locks a node's control queue to one connection.
     """
-    pool = queue.pool_on(settings.broker)
+    pool = queue.pool_on(settings.broker, claims=settings.has("claim"))
     options = [
         "worker",
         f"--queues={queue.name}",

@@ -97,8 +97,9 @@ def _settle_down(**_: Any) -> None:
 
 
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
-    from celery_runtime import dead_letters, drain, health, metrics, notify, task_metrics
+    from celery_runtime import dead_letters, drain, event_batches, health, metrics, notify, task_metrics
 
+    event_batches.install_step(app)
     pulse = health.Pulse()
     if settings.has("metrics"):
         task_metrics.install(app)

@@ -68,9 +68,12 @@ class Queue(Strict):
     scale: Scale = Field(Scale(), description="a table like { min = 1, max = 4, tasks_per_replica = 10 }")
     resources: Resources = Field(Resources(), description='a table like { cpu = "500m", memory = "256Mi" }')
 
-    def pool_on(self, broker: str) -> str:
-        """Celery's name of the pool that serves the queue: what fetches from Redis only is prefork elsewhere."""
-        return "prefork" if self.pool == "direct" and broker != "redis" else self.pool
+    def pool_on(self, broker: str, *, claims: bool) -> str:
+        """Celery's name of the pool that serves the queue: prefork where `direct` cannot be.
+
+        claims: whether the part of that name is on.
+        """
+        return "prefork" if self.pool == "direct" and not (broker == "redis" and claims) else self.pool
 
     @property
     def grace(self) -> int:

@@ -1,6 +1,6 @@
 """The events of the tasks that children ran: one record from the child at a task's end, three events from the parent.
 
-The parent sends them every FLUSH seconds in one message, as Celery's `task-multi`. A task that runs for longer than
+The parent adds them to what it sends next (celery_runtime.event_batches). A task that runs for longer than
 the supervisor's ANNOUNCE is told of while it runs. A record that finds no room in its pipe is dropped and counted: to
 be watched must not slow a worker down.
 """
@@ -19,7 +19,6 @@ from celery import states
 from celery_runtime.direct import internals
 from celery_runtime.direct.slot import Field, Slot
 
-FLUSH = 0.5  # seconds; flushed in each turn of the loop, events took 46 % of a worker's throughput, so 4 to 8 %
 LONGEST = 3000  # bytes; a record must fit PIPE_BUF (4096) so that it is written whole or not at all
 _SHOWN = 512  # characters of an argument's, a result's or an error's text
 _KINDS = {None: "task-succeeded", states.RETRY: "task-retried", states.FAILURE: "task-failed"}
@@ -94,9 +93,3 @@ def tell(eventer: Any, record: tuple[Any, ...]) -> None:
         add(eventer, kind, ended, uuid=task_id, result=text, runtime=runtime)
     elif kind is not None:
         add(eventer, kind, ended, uuid=task_id, exception=text, traceback=trace)
-
-
-def flush(eventer: Any) -> None:
-    """Send what is buffered; a broker that is away is found out by others."""
-    if eventer is not None and eventer.enabled:
-        eventer.flush(errors=False)

@@ -71,12 +71,11 @@ class Pool(BasePool):  # type: ignore[misc]
         channel.claims.claimers = self
         channel.held.children = self.supervisor
         self.supervisor.settling = self.conversation.settling = Settling(consumer)
-        internals.apply_remote_control(consumer, self.show_running, self.refresh)
+        internals.apply_remote_control(consumer, self.show_running, self._obey)
 
     def register_with_event_loop(self, hub: Any) -> None:
         self.hub = hub
         hub.call_repeatedly(TICK, self._tick)
-        hub.call_repeatedly(events.FLUSH, self._flush_events)
         for member in self.family.members:
             self._listen(member)
 
@@ -103,6 +102,11 @@ class Pool(BasePool):  # type: ignore[misc]
         if autoscaler is not None and self._ticks % SCALE_EVERY == 0:
             autoscaler.maybe_scale()
 
+    def _obey(self) -> None:
+        """After a command of remote control, which may have left its work to the loop's next turn."""
+        self.refresh()
+        self.hub.call_soon(self.hub.call_soon, self.refresh)
+
     def refresh(self) -> None:
         """Tell the children what to consume and how, as it is now."""
         if self.consumer is not None and self.consumer.task_consumer is not None:
@@ -113,9 +117,6 @@ class Pool(BasePool):  # type: ignore[misc]
         for record in member.stream.records():
             if eventer is not None and eventer.enabled:
                 events.tell(eventer, record)
-
-    def _flush_events(self) -> None:
-        events.flush(self.consumer.event_dispatcher)
 
     # -- what the transport and other parts of the runtime ask
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -202,6 +203,8 @@ def test_the_pool_grows_shrinks_and_restarts(producer, worker):
 
 def test_queues_come_and_go(producer, worker):
     producer.control.cancel_consumer("anyapp", reply=True, limit=1, timeout=10)
+    inspect = producer.control.inspect(timeout=10, limit=1)
+    worker.wait(lambda: not any(inspect.active_queues().values()), "the queue to be given up")
     waiting = task(producer, "add", 1, 1).apply_async()
     with pytest.raises(StillWaitingError):
         waiting.get(timeout=2)
@@ -344,33 +347,45 @@ def test_a_stop_under_load_ends_what_runs_within_a_second(apart, tmp_path, other
     other.delete("anyapp")
 
 
-def test_without_the_claim_it_refuses_to_start(apart, tmp_path):
-    with (
-        pytest.raises(AssertionError, match="the worker ended"),
-        started(apart, tmp_path / "ledger", RUNTIME_OFF="claim"),
-    ):
-        pass
-
-    assert 'pool = "prefork"' in (tmp_path / "worker.log").read_text()
+@contextmanager
+def plain_worker(apart, tmp_path, *options, **variables):
+    """Celery's own command with an app that installs the runtime and chooses the pool itself."""
+    plain = started(apart, tmp_path / "ledger", PLAIN="1", **variables)
+    command = [sys.executable, "-m", "celery", "-A", "directapp", "worker", "--queues=anyapp", *options]
+    with plain.log_file.open("ab") as log:
+        plain.process = subprocess.Popen(command, cwd=tmp_path, env=plain.environment, stdout=log, stderr=log)
+    try:
+        yield plain
+    finally:
+        plain.__exit__()
 
 
 def test_plain_celery_worker_has_the_pool_by_a_setting_and_scales_it(apart, tmp_path, other):
-    plain = started(apart, tmp_path / "ledger", PLAIN="1")
-    environment = plain.environment | {"HEALTH_PORT": str(plain.port)}
-    command = [sys.executable, "-m", "celery", "-A", "directapp", "worker", "--autoscale=4,1", "--queues=anyapp"]
-    with (tmp_path / "worker.log").open("ab") as log, pytest.MonkeyPatch.context() as patch:
-        plain.process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-        try:
-            plain.wait(lambda: plain.get("/readyz")[0] == 200, "the worker to be ready")
-            producer = plain.producer(patch)
-            assert len(pids(plain)) == 1
-            for _ in range(40):
-                task(producer, "sleep", 0.3).apply_async()
-            plain.wait(lambda: len(pids(plain)) == 4, "four children")
-            plain.wait(lambda: len(lines(plain.folder / "ledger")) == 80, "all tasks")
-            producer.close()
-        finally:
-            plain.__exit__()
+    with plain_worker(apart, tmp_path, "--autoscale=4,1") as worker, pytest.MonkeyPatch.context() as patch:
+        worker.wait(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready")
+        producer = worker.producer(patch)
+        assert len(pids(worker)) == 1
+        for _ in range(40):
+            task(producer, "sleep", 0.3).apply_async()
+        worker.wait(lambda: len(pids(worker)) == 4, "four children")
+        worker.wait(lambda: len(lines(tmp_path / "ledger")) == 80, "all tasks")
+        producer.close()
+
+
+def test_without_the_claim_it_refuses_to_start_and_names_the_remedy(apart, tmp_path):
+    with plain_worker(apart, tmp_path, RUNTIME_OFF="claim") as worker:
+        assert worker.process.wait(60) == 2
+
+    assert 'Use Celery\'s own pool: pool = "prefork"' in worker.log()
+    assert "Traceback" not in worker.log()
+
+
+def test_without_the_claim_the_command_of_the_runtime_takes_prefork(apart, tmp_path, other):
+    with started(apart, tmp_path / "ledger", RUNTIME_OFF="claim") as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+        assert run(producer, "add", 1, 1) == 2
+        assert "(prefork)" in worker.log()
+        producer.close()
 
 
 def test_an_answer_that_is_lost_after_the_step_was_taken_costs_and_repeats_nothing(apart, own_redis, tmp_path, other):

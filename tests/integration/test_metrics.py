@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -144,3 +145,45 @@ def test_beat_tells_of_its_ticks_and_of_what_it_sent(tmp_path, environment, brok
         assert samples["celery_beat_entries",] >= 1
         assert samples["celery_beat_lateness_seconds",] >= 0
         assert ("celery_slots",) not in samples
+
+
+@pytest.mark.parametrize("pool", ["direct", "prefork"])
+def test_whoever_reads_events_hears_of_each_task_from_its_receipt_to_its_end(start, pool, monkeypatch):
+    worker = start(pool, EVENTS="1")
+    producer = worker.producer(monkeypatch)
+    heard = {}
+
+    def hear(event):
+        heard.setdefault(event["uuid"], []).append(event)
+
+    def kinds(task):
+        return [event["type"].removeprefix("task-") for event in heard.get(task.id, ())]
+
+    with producer.connection_for_read() as connection:
+        receiver = producer.events.Receiver(connection, handlers={"task-received": hear, "task-started": hear} | {
+            f"task-{kind}": hear for kind in ("succeeded", "failed", "retried")
+        })  # fmt: skip
+        with receiver.consumer_context() as (reading, _, _):
+
+            def until(condition):
+                deadline = time.monotonic() + 30
+                while not condition():
+                    assert time.monotonic() < deadline, {
+                        task: [e["type"] for e in all_] for task, all_ in heard.items()
+                    }
+                    with suppress(TimeoutError):
+                        reading.drain_events(timeout=0.2)
+
+            quick = [producer.send_task("anyapp.add", [1, 2]) for _ in range(10)]
+            failing, slow = producer.send_task("anyapp.fail"), producer.send_task("anyapp.sleep", [3])
+            until(lambda: "started" in kinds(slow))
+            assert "succeeded" not in kinds(slow)
+            until(lambda: kinds(slow)[-1] == "succeeded" and kinds(failing)[-1:] == ["failed"])
+            until(lambda: all(kinds(task) == ["received", "started", "succeeded"] for task in quick))
+
+    assert kinds(slow) == ["received", "started", "succeeded"]
+    assert kinds(failing) == ["received", "started", "failed"]
+    received, begun, ended = heard[quick[0].id]
+    assert (received["name"], received["args"], ended["result"]) == ("anyapp.add", "[1, 2]", "3")
+    assert received["hostname"].startswith("anyapp@") and begun["pid"] == worker.process.pid
+    producer.close()

@@ -11,6 +11,7 @@ from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import worker_init
 
 app = Celery("anyapp")
+app.conf.worker_send_task_events = "EVENTS" in os.environ
 if "SCHEDULE" in os.environ:
     entry = {"task": "anyapp.add", "args": [1, 2], "schedule": float(os.environ["SCHEDULE"])}
     app.conf.update(beat_schedule={"often": entry}, redbeat_key_prefix="anyapp:")
