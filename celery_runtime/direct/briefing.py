@@ -16,12 +16,17 @@ class Briefing:
         self.orders = orders
         self.family = family
         self.jobs = jobs
+        self._tasks: list[TaskOrder] = []
+
+    def read_tasks(self) -> None:
+        """Look at every task anew: remote control may have changed one. A millisecond for a hundred."""
+        self._tasks = [self._order(name) for name in self.orders.tasks]
 
     def give(self, consumer: Any, *, may_claim: bool) -> None:
         """Write the orders anew, and wake everybody when there is more to do than before."""
         numbers = self.orders.numbers
         queues = sorted(consumer.task_consumer.channel.active_queues)
-        changed = self.orders.publish(queues, [self._order(name) for name in self.orders.tasks])
+        changed = self.orders.publish(queues, self._tasks)
         claim = float(may_claim and bool(queues) and self._has_room(consumer.task_consumer.channel))
         changed |= claim > numbers[Order.CLAIM]
         numbers[Order.CLAIM], numbers[Order.JOBS] = claim, float(len(self.jobs))

@@ -82,9 +82,10 @@ class Member:
 
 
 class Family:
-    """on_birth: called with a member whose child was forked, to listen to it."""
+    """on_birth, on_death: called with a member whose child was forked, to listen to it, or is buried, to stop that."""
 
     on_birth: Callable[[Member], None]
+    on_death: Callable[[Member], None]
 
     def __init__(self, app: Any, hostname: str, orders: Orders, terms: Terms) -> None:
         self.app = app
@@ -141,6 +142,7 @@ class Family:
             log.error("direct: the pool child %s ended with exit code %s", process.pid, exitcode)
         if not member.served and not member.slot.numbers[Field.SEQUENCE]:
             member.not_before = time.monotonic() + PAUSE
+        self.on_death(member)
         if member.pipe is not None:
             member.pipe.close()
         member.process = member.pipe = member.job = member.request = None

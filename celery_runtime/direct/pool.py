@@ -51,7 +51,7 @@ class Pool(BasePool):  # type: ignore[misc]
         )
         self.terms = terms
         self.family = Family(app, options["initargs"][1], self.orders, terms)
-        self.family.on_birth = self._listen
+        self.family.on_birth, self.family.on_death = self._listen, self._stop_listening
         self.briefing = Briefing(app, self.orders, self.family, self.jobs)
         self.conversation = Conversation(self.jobs, self.orders)
         self.supervisor = Supervisor(self.family, self.conversation.hear)
@@ -72,12 +72,14 @@ class Pool(BasePool):  # type: ignore[misc]
         channel.held.children = self.supervisor
         self.supervisor.settling = self.conversation.settling = Settling(consumer)
         internals.apply_remote_control(consumer, self.show_running, self._obey)
+        self.briefing.read_tasks()
 
     def register_with_event_loop(self, hub: Any) -> None:
         self.hub = hub
         hub.call_repeatedly(TICK, self._tick)
         for member in self.family.members:
             self._listen(member)
+            hub.call_soon(self._on_readable, member)  # what the loss of a connection left unheard
 
     def _listen(self, member: Member) -> None:
         if self.hub is None or member.pipe is None:
@@ -85,10 +87,15 @@ class Pool(BasePool):  # type: ignore[misc]
         self.hub.add_reader(member.pipe.fileno(), self._on_readable, member)
         self.hub.add_reader(member.stream.reading, self._on_events, member)
 
+    def _stop_listening(self, member: Member) -> None:
+        """Before its descriptors are closed: the loop would take the next ones with their numbers for known."""
+        if self.hub is not None and member.pipe is not None:
+            self.hub.remove(member.pipe.fileno())
+            self.hub.remove(member.stream.reading)
+
     def _on_readable(self, member: Member) -> None:
         self.conversation.hear(member)
         if member.pipe is not None and member.pipe.ended:
-            self.hub.remove(member.pipe.fileno())
             member.kill()  # it closed its end, and cannot go on without
             member.process.join()
             self.supervisor.bury(member)
@@ -98,12 +105,13 @@ class Pool(BasePool):  # type: ignore[misc]
         self.supervisor.tick()
         self.refresh()
         self._ticks += 1
-        autoscaler = self.consumer.controller.autoscaler if self.consumer is not None else None
+        autoscaler = self.consumer.controller.autoscaler
         if autoscaler is not None and self._ticks % SCALE_EVERY == 0:
             autoscaler.maybe_scale()
 
     def _obey(self) -> None:
         """After a command of remote control, which may have left its work to the loop's next turn."""
+        self.briefing.read_tasks()
         self.refresh()
         self.hub.call_soon(self.hub.call_soon, self.refresh)
 
