@@ -27,6 +27,8 @@ def install_step(app: Celery) -> None:
 
         def start(self, consumer: Any) -> None:
             dispatcher = consumer.event_dispatcher
+            if dispatcher is None:  # nobody wants to hear of this worker, not even of its heartbeat
+                return
             dispatcher.on_send_buffered, dispatcher.buffer_limit = None, MOST
             consumer.timer.call_repeatedly(FLUSH, flush, (consumer,))
 

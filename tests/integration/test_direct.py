@@ -361,7 +361,8 @@ def plain_worker(apart, tmp_path, *options, **variables):
 
 
 def test_plain_celery_worker_has_the_pool_by_a_setting_and_scales_it(apart, tmp_path, other):
-    with plain_worker(apart, tmp_path, "--autoscale=4,1") as worker, pytest.MonkeyPatch.context() as patch:
+    options = ["--autoscale=4,1", "--without-heartbeat", "--without-gossip", "--without-mingle"]
+    with plain_worker(apart, tmp_path, *options) as worker, pytest.MonkeyPatch.context() as patch:
         worker.wait(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready")
         producer = worker.producer(patch)
         assert len(pids(worker)) == 1
