@@ -9,6 +9,7 @@ import os
 
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image is not to be had everywhere; see `containers`
 
+import gc
 import importlib
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def containers():
         return wrapped, int(wrapped.ports[f"{port}/tcp"][0]["HostPort"])
 
     yield start
+    gc.collect()  # results that nobody refers to any more unsubscribe, which takes their server
     client = docker.from_env()
     for container in client.containers.list(all=True, filters={"label": run}):
         container.remove(force=True, v=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from uuid import uuid4
 
@@ -228,3 +229,20 @@ def test_chords_and_groups_of_several_batches_end_with_their_results(variables, 
         finally:
             producer.backend.result_consumer.stop()
             producer.close()
+
+
+def test_a_group_that_is_slow_in_coming_is_sent_as_it_comes(app):
+    sent = []
+
+    def members():
+        for _ in range(4):
+            time.sleep(2 * batches.AGE)  # as long as it takes to make the next member
+            with app.connection_for_read() as connection:
+                queue = app.amqp.queues[app.conf.task_default_queue](connection.default_channel)
+                sent.append(queue.queue_declare().message_count)
+            yield app.signature("any")
+
+    group(members(), app=app).apply_async()
+
+    assert sent == [0, 0, 1, 2]  # Celery looks one member ahead
+    assert len(waiting(app)) == 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from functools import partial
 
 import pytest
 from celery import Celery, group, states
@@ -248,15 +247,13 @@ def test_every_state_from_the_present_one_on_is_told_once(make, server, redis, s
 
 
 def test_a_result_stored_while_the_connection_was_lost_is_found(app, redis, store):
-    get = partial(app.AsyncResult("lost").get, timeout=SOON)
-    for _ in range(3):  # redis-py connects again by itself, or Celery does
-        answers = asking(get)
-        until(lambda: channels(redis))
+    for number in range(3):  # redis-py connects again by itself, or Celery does
+        name = f"lost-{number}"
+        answers = asking(app.AsyncResult(name).get, timeout=SOON)
+        until(lambda name=name: f"celery-task-meta-{name}" in channels(redis))
         with redis.pipeline() as both:
             both.client_kill_filter(_type="pubsub")
             both.set("x", 1)
             both.execute()
-        store("lost", 7)
+        store(name, 7)
         until(lambda answers=answers: answers == [7])
-        redis.delete("celery-task-meta-lost")
-        get = partial(app.AsyncResult("lost").get, timeout=SOON)
