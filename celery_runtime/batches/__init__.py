@@ -39,7 +39,6 @@ class Batch:
         self.failed = False
         self._held: deque[Item] = deque()
         self._weight, self._since = 0, 0.0
-        self._looked = time.monotonic()
 
     def publish(self, channel: Any, message: Any, **options: Any) -> Any:
         """Hold `message` back; kombu's producer calls it in the place of `channel.basic_publish`."""
@@ -61,10 +60,8 @@ class Batch:
             callback()
 
     def flush_if_due(self) -> None:
-        """Send what is held back if it is much or old, or if the next message may be long in coming, as this one was."""
-        now = time.monotonic()
-        slow, self._looked = now - self._looked >= AGE, now
-        if self._held and (slow or len(self._held) >= SIZE or self._weight >= WEIGHT or now - self._since >= AGE):
+        """Send what is held back if it is much or old."""
+        if self._held and (len(self._held) >= SIZE or self._weight >= WEIGHT or time.monotonic() - self._since >= AGE):
             self.flush()
 
     def flush(self) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from celery import Celery, signals
 from celery.app.amqp import _callback_publish_retry
 from celery.canvas import group
+from celery.utils.functional import _regen
 from kombu.messaging import Producer as KombuProducer
 from kombu.utils.imports import symbol_by_name
 
@@ -94,7 +95,9 @@ def _in_batches(celerys: Callable[..., Iterator[Any]]) -> Callable[..., Iterator
         self: Any, tasks: Any, producer: Any = None, app: Any = None, *args: Any, **options: Any
     ) -> Iterator[Any]:
         app = app or self.app
-        if not hasattr(app, "celery_runtime_batches") or _callback_publish_retry.get():
+        # Of a header that is still being made, each task is sent as it comes: the next one may be long in coming.
+        comes = isinstance(self.tasks, _regen) and not self.tasks._regen__done  # noqa: SLF001
+        if comes or not hasattr(app, "celery_runtime_batches") or _callback_publish_retry.get():
             yield from celerys(self, tasks, producer, app, *args, **options)
             return
         with app.producer_or_acquire(producer) as producer, batching(producer, _policy(app, options)) as batch:  # noqa: PLR1704

@@ -231,7 +231,7 @@ def test_chords_and_groups_of_several_batches_end_with_their_results(variables, 
             producer.close()
 
 
-def test_a_group_that_is_slow_in_coming_is_sent_as_it_comes(app):
+def test_a_chords_header_that_is_slow_in_coming_is_sent_as_it_comes(app):
     sent = []
 
     def members():
@@ -242,7 +242,7 @@ def test_a_group_that_is_slow_in_coming_is_sent_as_it_comes(app):
                 sent.append(queue.queue_declare().message_count)
             yield app.signature("any")
 
-    group(members(), app=app).apply_async()
+    chord(members(), app.signature("any"), app=app)()
 
-    assert sent == [0, 0, 1, 2]  # Celery looks one member ahead
+    assert sent[-1] >= 1  # Celery looks two members ahead
     assert len(waiting(app)) == 4
