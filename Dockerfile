@@ -5,7 +5,8 @@ ARG BASE_IMAGE=python:3.13-slim-trixie
 
 # ---- third-party packages, each checked against its hash; pip itself stays in /opt/build
 FROM ${BASE_IMAGE} AS packages
-# For `strip`: the wheels of compiled Python carry 12 MB of debugging symbols.
+# For `strip`: the wheels of compiled Python carry 12 MB of debugging symbols. OpenAI's client, 29 MB for one call, is kept
+# compiled alone, without its docstrings; AVIF is not among the pictures that the app takes, and its encoder has 5 MB.
 RUN --mount=type=bind,source=deploy/images/install.sh,target=/tmp/install.sh \
     --mount=type=secret,id=ca --mount=type=secret,id=apt_conf --mount=type=secret,id=apt_sources \
     sh /tmp/install.sh binutils
@@ -16,7 +17,18 @@ RUN --mount=type=secret,id=ca --mount=type=secret,id=pip --mount=type=cache,targ
     /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes -r /tmp/app.txt && \
     find /opt/venv/lib -type d \( -name tests -o -path '*/sqlalchemy/testing' -o -path '*/tornado/test' \) \
     -prune -exec rm -r {} + && \
-    find /opt/venv/lib -name '*.so' -exec strip --strip-unneeded {} +
+    cd /opt/venv/lib/python3.*/site-packages && rm pillow.libs/libavif-* PIL/_avif.* && \
+    find . -type f -name '*.so*' -exec strip --strip-unneeded {} + && find . -name '*.pyi' -delete && \
+    find openai -name __pycache__ -prune -exec rm -r {} + && python3 -m compileall -q -b -o 2 openai && find openai -name '*.py' -delete
+
+# ---- pg_dump and pg_restore, with the libraries that the base image lacks: their package would bring Perl
+FROM ${BASE_IMAGE} AS postgresql
+RUN --mount=type=bind,source=deploy/images/install.sh,target=/tmp/install.sh \
+    --mount=type=secret,id=ca --mount=type=secret,id=apt_conf --mount=type=secret,id=apt_sources \
+    ls /usr/lib/*-linux-gnu >/tmp/before && sh /tmp/install.sh postgresql-client-17 && \
+    install -D -t /opt/postgresql/usr/local/bin /usr/lib/postgresql/17/bin/pg_dump /usr/lib/postgresql/17/bin/pg_restore && \
+    for library in $(ldd /opt/postgresql/usr/local/bin/* | sed -n 's|.* => /\(usr/\)*lib/\(.*\) (.*|\2|p' | sort -u); do \
+    grep -qx "$(basename "$library")" /tmp/before || install -D "/usr/lib/$library" "/opt/postgresql/usr/lib/$library"; done
 
 # ---- celery_runtime, as a tree to be laid over /opt/venv
 FROM packages AS runtime
@@ -39,12 +51,14 @@ RUN python3 -m compileall -q app && chmod -R a+rX .
 
 FROM ${BASE_IMAGE}
 RUN groupadd --gid 10001 celery && \
-    useradd --uid 10001 --gid celery --home-dir /srv --no-create-home --no-log-init --shell /usr/sbin/nologin celery
+    useradd --uid 10001 --gid celery --home-dir /srv --no-create-home --no-log-init --shell /usr/sbin/nologin celery && \
+    install -d -o celery -g celery -m 0700 /backups
 WORKDIR /srv
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/srv PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 LABEL celery-blueprint.built=1
 USER 10001:10001
 CMD ["python", "-m", "app.api"]
+COPY --from=postgresql /opt/postgresql /
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=runtime /opt/runtime /opt/venv
 COPY --from=source /srv /srv

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from app.settings import settings
+from celery_runtime.tasks.effect import INSERTS
 
 # Together below the 10 s within which the API says that the database is away.
 CONNECT_TIMEOUT = 4  # seconds
@@ -25,6 +26,11 @@ BUSY_TIMEOUT = 30  # seconds that SQLite waits for another process's write
 def transaction() -> AbstractContextManager[Session]:
     """A session that commits when its block ends and rolls back when the block raises."""
     return _sessions().begin()
+
+
+def insert(session: Session, model: type[DeclarativeBase]) -> Any:
+    """An INSERT into the table of `model` as this database has it, with its ON CONFLICT."""
+    return INSERTS[session.get_bind().dialect.name](model)
 
 
 @cache
@@ -63,10 +69,12 @@ def _postgresql(url: URL) -> Engine:
 def _ping(connection: Any, _record: Any, _proxy: Any) -> None:
     """Ask an idle connection for an answer; `pool_pre_ping` would wait for ever on a server that is paused."""
     pg = connection.pgconn
+    answers = select.poll()  # select() takes no descriptor above 1023, and a thousand clients use those up
     try:
+        answers.register(pg.socket, select.POLLIN)
         pg.send_query(b"")
         while pg.is_busy():
-            if not select.select([pg.socket], [], [], PING_TIMEOUT)[0]:
+            if not answers.poll(PING_TIMEOUT * 1000):
                 raise InvalidatePoolError("the database did not answer")
             pg.consume_input()
         while pg.get_result() is not None:

@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ENOUGH = 2  # runs; one alone has no spread
+MANY = 5  # runs from which on a single one does not make the spread: more of them must not tell less
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The median of some runs, and (highest - lowest) / median: None for a single run."""
+    """The median of some runs, and how far they lie apart, as a share of it; None for a single run.
+
+    That is the distance from the lowest to the highest, of five runs or more that between the quartiles.
+    """
 
     median: float
     spread: float | None
@@ -25,8 +29,15 @@ def summary(values: Sequence[float]) -> Summary:
     median = statistics.median(values)
     if len(values) < ENOUGH:
         return Summary(median, None)
-    width = max(values) - min(values)
+    width = _width(values)
     return Summary(median, width / abs(median) if median else (0.0 if not width else math.inf))
+
+
+def _width(values: Sequence[float]) -> float:
+    if len(values) < MANY:
+        return max(values) - min(values)
+    lower, _, upper = statistics.quantiles(values, method="inclusive")
+    return upper - lower
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> Summary:

@@ -34,7 +34,9 @@ COLUMNS = (("direct", "redis"), ("direct", "rabbitmq"), ("prefork", "redis"), ("
 ROWS: tuple[tuple[str, str, str, str, str, Kind, tuple[float, ...]], ...] = (
     ("drain, safe and monitored", "drain", "{}", "rate", "stock", LEAST, (5.0, 2.8, 1.7, 1.15)),
     ("drain, with events too", "drain", "{}-events", "rate", "stock-monitored", LEAST, (6.0, 3.0, 2.2, 1.3)),
-    ("drain, with and without monitoring", "drain", "{}-events", "rate", "{}-plain", LEAST, (0.95,) * 4),
+    ("drain, with and without metrics", "drain", "{}", "rate", "{}-plain", LEAST, (0.95,) * 4),
+    ("drain, with and without metrics and events", "drain", "{}-events", "rate", "{}-plain", LEAST, (0.95,) * 4),
+    ("drain, metrics, collector and exporter on and off", "monitoring", "{}", "rate", "{}-plain", LEAST, (0.95,) * 4),
     ("ms of CPU for a task", "drain", "{}", "cpu_ms", "", MOST, (0.25, 0.3, 0.8, 0.8)),
     ("publish to start at 400/s, p99", "latency", "{}", "p99_400", "stock", MOST, (0.5, 0.8, 1.0, 1.0)),
     ("short among long tasks, p50", "mixed", "{}", "p50", "stock-safe", MOST, (1.05,) * 4),

@@ -73,7 +73,7 @@ def running(setup: Setup, count: int = 1, **variables: str) -> Iterator[Workers]
             processes.append(process)
             stack.callback(_end, process)
             if port and isinstance(setup.variant, Blueprint) and "metrics" not in setup.variant.off:
-                stack.enter_context(_scraped(f"http://127.0.0.1:{port}/metrics"))
+                stack.enter_context(scraped(f"http://127.0.0.1:{port}/metrics"))
         workers = Workers(processes, log)
         try:
             yield workers
@@ -93,7 +93,7 @@ def _command(setup: Setup, number: int) -> tuple[str, ...]:
 
 
 @contextmanager
-def _scraped(url: str) -> Iterator[None]:
+def scraped(url: str) -> Iterator[None]:
     """Ask for the metrics every few seconds, as Prometheus does. Raises BenchError when they never come."""
     over, answers = threading.Event(), [0]
 
@@ -113,6 +113,15 @@ def _scraped(url: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End `process` and its children afterwards."""
+    try:
+        yield
+    finally:
+        _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -24,10 +24,11 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from celery_runtime import metrics, notify
 from celery_runtime.health import Pulse, State, serve
 from celery_runtime.publishing import publish_patiently
+from celery_runtime.schedule.changes import bound_redis, keep_changes
+from celery_runtime.schedule.entries import Entry
 from celery_runtime.settings import RuntimeSettings, load
 
 REDIS_AWAY = (RedisConnectionError, RedisTimeoutError)
-REDIS_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 4, "socket_keepalive": True}  # seconds
 STOP = 20  # seconds that a stop takes at most, when Redis does not answer
 RETRY = 2.0  # seconds between two tries to reach Redis
 
@@ -42,11 +43,12 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
     It ticks at least every `beat_max_loop_interval`.
     """
 
+    Entry = Entry
     lock: Any = None  # of redis-py, while this Beat believes to hold it
 
     def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
         publish_patiently(app)
-        app.conf.redbeat_redis_options = REDIS_OPTIONS | (app.conf.get("redbeat_redis_options") or {})
+        bound_redis(app)
         self.stored = False  # whether the schedule of this Beat's settings is in Redis
         super().__init__(app, *args, **kwargs)
 
@@ -68,10 +70,21 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
         self._show(time.time(), entries)
         return wait
 
+    def update_from_dict(self, dict_: dict[str, Any]) -> None:
+        super().update_from_dict(keep_changes(self.app, dict_))
+
     def maybe_due(self, entry: Any, **kwargs: Any) -> Any:
         """Send `entry` if it is due, unless an earlier one took so long that the lock ended. Raises LockError."""
         self.lock.extend(int(self.lock_timeout))
+        try:
+            entry = self._read_again(entry)
+        except KeyError:
+            return self.max_interval
         return super().maybe_due(entry, **kwargs)
+
+    def _read_again(self, entry: Any) -> Any:
+        """As it is now: the one before it may have waited for the broker while somebody changed or removed it."""
+        return Entry.from_key(entry.key, app=self.app)
 
     def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
         pulse.move(State.RECONNECTING)  # until the broker took it, however long it is away

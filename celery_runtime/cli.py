@@ -25,6 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = arguments.run
     if run is _health:
         return _health(arguments)
+    if run in {_worker, _beat, _flower, _collector}:
+        import signal
+
+        # Until Celery has its own handler: the kernel drops a SIGTERM to a container's first process that has none, and
+        # a worker that is told to stop while it starts would go on until it is killed.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from celery_runtime.settings import ConfigError
 
     try:
@@ -37,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="celery-runtime", description="Run and check the processes of a Celery app.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    from celery_runtime.dead_letters.arguments import add_parser
+    from celery_runtime.control.arguments import add_parsers as add_control
+    from celery_runtime.dead_letters.arguments import add_parser as add_dead_letters
+    from celery_runtime.schedule.arguments import add_parser as add_schedule
 
     worker = commands.add_parser("worker", help="serve one queue of queues.toml")
     worker.add_argument("queue", metavar="QUEUE")
@@ -45,9 +53,17 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("beat", help="send what is due by the schedule").set_defaults(run=_beat)
     commands.add_parser("flower", help="serve Flower behind a login").set_defaults(run=_flower)
+    commands.add_parser("collector", help="show what waits in the queues, for Prometheus").set_defaults(run=_collector)
+    check = commands.add_parser("check", help="inspect the app: what its workers would lose, refuse or never run")
+    check.add_argument("--json", action="store_true", help="for programs")
+    check.set_defaults(run=_check_app)
+    propose = commands.add_parser("queues", help="propose a queues.toml from the app's routes and time limits")
+    propose.set_defaults(run=_propose_queues)
     commands.add_parser("check-config", help="check variables, secrets and queues.toml").set_defaults(run=_check)
 
-    add_parser(commands, _dead_letters)
+    add_dead_letters(commands, _dead_letters)
+    add_schedule(commands, _schedule)
+    add_control(commands, _control)
     health = commands.add_parser("health", help="ask the process on this host; exit code 0 or 1")
     health.add_argument("what", metavar="live|ready|URL")
     health.set_defaults(run=_health)
@@ -77,18 +93,27 @@ def worker_options(queue: Queue, settings: RuntimeSettings) -> list[str]:
 
     Two workers of one queue on one host need a NODE_NAME each: RabbitMQ locks a node's control queue to one connection.
     """
+    from celery_runtime.queues import mebibytes
+
     pool = queue.pool_on(settings.broker, claims=settings.has("claim"))
     options = [
         "worker",
         f"--queues={queue.name}",
         f"--hostname={settings.node_name or queue.name}@%h",
         f"--pool={pool}",
-        f"--concurrency={queue.concurrency}",
         f"--loglevel={settings.log_level}",
         # Chatter between workers that nothing here reads; it grows with the square of their number.
         "--without-gossip",
         "--without-mingle",
     ]
+    if queue.autoscale:
+        options.append(f"--autoscale={queue.autoscale.max},{queue.autoscale.min}")
+    else:
+        options.append(f"--concurrency={queue.concurrency}")
+    if queue.max_memory_per_child:
+        options.append(f"--max-memory-per-child={1024 * mebibytes(queue.max_memory_per_child)}")  # in KiB
+    if queue.events:
+        options.append("--task-events")
     if pool in {"direct", "prefork"}:
         options += [
             f"--soft-time-limit={queue.soft_time_limit}",
@@ -125,7 +150,15 @@ def _flower(arguments: argparse.Namespace) -> int:
     app = load_app(settings.celery_app)
     # Through the environment: a command line is readable by every user of the host.
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower_user}:{settings.flower_password.get_secret_value()}"
-    return _run(app, ["flower", f"--address={settings.flower_address}", f"--port={settings.flower_port}"])
+    options = [f"--address={settings.flower_address}", f"--port={settings.flower_port}"]
+    # Or it would let every worker send events, again every few seconds: queues.toml and `events on` decide.
+    return _run(app, ["flower", *options, "--enable-events=false"])
+
+
+def _collector(arguments: argparse.Namespace) -> int:
+    from celery_runtime.collector import run
+
+    return run(_configured_app())
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -139,6 +172,27 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_app(arguments: argparse.Namespace) -> int:
+    from celery_runtime.check.command import run
+    from celery_runtime.queues import load_queues
+
+    # No broker is asked, so none has to be set.
+    return run(_set("celery_app"), load_queues(_set("queues_file")), as_json=arguments.json)
+
+
+def _propose_queues(arguments: argparse.Namespace) -> int:
+    from celery_runtime.check.command import run_proposal
+
+    return run_proposal(_set("celery_app"))
+
+
+def _set(setting: str) -> str:
+    """One of the runtime's settings, where the others need not be complete."""
+    from celery_runtime.settings import RuntimeSettings
+
+    return os.environ.get(setting.upper()) or str(RuntimeSettings.model_fields[setting].default)
+
+
 def _dead_letters(arguments: argparse.Namespace) -> int:
     from celery_runtime.dead_letters.command import run
     from celery_runtime.queues import load_queues
@@ -146,6 +200,24 @@ def _dead_letters(arguments: argparse.Namespace) -> int:
 
     settings = load(RuntimeSettings)
     return run(load_app(settings.celery_app), list(load_queues(settings.queues_file)), arguments)
+
+
+def _schedule(arguments: argparse.Namespace) -> int:
+    from celery_runtime.schedule.command import run
+
+    return run(_configured_app(), arguments)
+
+
+def _control(arguments: argparse.Namespace) -> int:
+    from celery_runtime.control.command import run
+
+    return run(_configured_app(), arguments)
+
+
+def _configured_app() -> Celery:
+    from celery_runtime.settings import RuntimeSettings, load
+
+    return load_app(load(RuntimeSettings).celery_app)
 
 
 def _health(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 from celery import Celery
 from celery.utils.log import get_logger
 
+from celery_runtime import forking
+
 PAUSE = 1.0  # seconds between two tries
 
 log = get_logger(__name__)
@@ -62,6 +64,7 @@ class Call:
     def __str__(self) -> str:
         return f"{self.name} of task {self.args[0]}"
 
+    @forking.hold_off()
     def done(self) -> bool:
         """Try once; False when Redis is away. What is wrong with the task itself is not tried again."""
         backend = self.app.backend  # of this thread

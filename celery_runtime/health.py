@@ -12,6 +12,7 @@ celery/worker/consumer/consumer.py, `start` and
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -26,14 +27,14 @@ from celery.events.dispatcher import EventDispatcher
 from celery.signals import task_postrun, task_prerun
 from kombu.common import ignore_errors
 
-from celery_runtime import metrics
+from celery_runtime import event_batches, forking, metrics
 from celery_runtime.settings import ConfigError
 
 TICK = 5  # seconds between two signs of life from the loop
 STUCK_AFTER = 60  # seconds without a sign of life; a dozen missed ticks
 
 
-Exposition = Callable[[], tuple[bytes, str]]
+Exposition = Callable[[str], tuple[bytes, str]]
 
 
 class State(StrEnum):
@@ -79,23 +80,32 @@ class Pulse:
 def serve(pulse: Pulse, address: str, port: int, exposition: Exposition | None = None) -> ThreadingHTTPServer:
     """Answer /livez, /readyz and /metrics from a daemon thread; raises ConfigError when the port is taken.
 
-    exposition: returns the body and the content type of /metrics; without it there is no such path.
+    exposition: returns the body and the content type of /metrics for an Accept header; without it there is none.
     """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answers = {"/livez": pulse.alive, "/readyz": pulse.ready}
             if self.path == "/metrics" and exposition:
-                self._answer(200, *exposition())
+                self._answer(200, *self._numbers(exposition))
             elif self.path in answers:
                 body = json.dumps({"state": pulse.state, "last_tick_seconds": round(pulse.age, 1)}).encode()
                 self._answer(200 if answers[self.path] else 503, body, "application/json")
             else:
                 self.send_error(404)
 
-        def _answer(self, status: int, body: bytes, content_type: str) -> None:
+        @forking.hold_off()
+        def _numbers(self, exposition: Exposition) -> tuple[bytes, str, str]:
+            body, content_type = exposition(self.headers.get("Accept", ""))
+            if "gzip" in self.headers.get("Accept-Encoding", ""):
+                return gzip.compress(body, 1), content_type, "gzip"
+            return body, content_type, ""
+
+        def _answer(self, status: int, body: bytes, content_type: str, encoding: str = "") -> None:
             self.send_response(status)
             self.send_header("Content-Type", content_type)
+            if encoding:
+                self.send_header("Content-Encoding", encoding)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -139,8 +149,16 @@ class Dispatcher(EventDispatcher):  # type: ignore[misc]
             self.connection.connection.confirm_publish = False  # py-amqp looks when a channel opens
         super().enable()
 
-    def _publish(self, *args: Any, retry: bool = False, **kwargs: Any) -> None:
-        super()._publish(*args, retry=retry and not self._in_loop, **kwargs)
+    @property
+    def takes_encoded(self) -> bool:
+        """Whether events may be added to the buffer that are JSON already (celery_runtime.event_batches)."""
+        return self._in_loop and self.serializer == "json"
+
+    def _publish(self, event: Any, producer: Any, *args: Any, retry: bool = False, **kwargs: Any) -> None:
+        if isinstance(event, list) and producer is not None and self.takes_encoded:
+            event_batches.publish(self, event, producer, kwargs.get("routing_key") or args[0])
+        else:
+            super()._publish(event, producer, *args, retry=retry and not self._in_loop, **kwargs)
 
     @property
     def _in_loop(self) -> bool:

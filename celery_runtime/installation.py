@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.signals import worker_before_create_process
 
-from celery_runtime import direct, publishing, rabbitmq, redis_transport
+from celery_runtime import direct, publish_metrics, publishing, rabbitmq, redis_transport
 from celery_runtime.queues import Queue, load_queues
 from celery_runtime.sentinel import transport_options
 from celery_runtime.settings import RuntimeSettings, load
@@ -21,6 +21,37 @@ from celery_runtime.tasks.size import limit_arguments
 
 RESULT_EXPIRES = 86_400  # seconds
 _SETTLE_DOWN = f"{__name__}.settle_down"
+# What holds for every app, whatever its broker and its queues.
+SAFE_SETTINGS: dict[str, Any] = {
+    "timezone": "UTC",
+    # JSON only: a pickle from the broker could run anything.
+    "accept_content": ["json"],
+    "task_serializer": "json",
+    "result_serializer": "json",
+    # A queue that no worker serves is refused instead of filling up unseen.
+    "task_create_missing_queues": False,
+    # A message is acknowledged after its task ended, so that a killed worker loses none.
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_retry_on_worker_lost": True,  # a task that kills its pool child is tried max_retries times, not for ever
+    # Nothing waits behind a long task that another worker could start.
+    "worker_prefetch_multiplier": 1,
+    "worker_eta_task_limit": 1000,
+    # A broker that is away for longer than Celery's 100 tries must not end the workers.
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,  # READONLY after a failover of Redis is a channel error
+    "broker_connection_timeout": 4,
+    "result_expires": RESULT_EXPIRES,
+    "result_backend_always_retry": True,
+    "redis_socket_timeout": 10,
+    "redis_socket_connect_timeout": 4,
+    "redis_socket_keepalive": True,
+    "redis_backend_health_check_interval": 10,
+    "beat_scheduler": "celery_runtime.beat:Scheduler",
+    "beat_max_loop_interval": 5,
+    "redbeat_lock_timeout": 30,  # seconds; at least 5 loops, or the lock is lost while Beat sleeps (redbeat#230)
+}
 
 
 def install_on(app: Celery) -> Celery:
@@ -39,6 +70,8 @@ def install_on(app: Celery) -> Celery:
         results.install(app)
     direct.install_name()
     _install_steps(app, settings, queues)
+    if settings.has("metrics"):
+        publish_metrics.install(app)
     if settings.has("publishing"):
         publishing.install(app)
         limit_arguments(app, settings.max_arguments_kib)
@@ -49,39 +82,11 @@ def install_on(app: Celery) -> Celery:
 
 
 def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
-    return {
+    return SAFE_SETTINGS | {
         "broker_url": settings.broker_url,
         "result_backend": settings.redis,
         "result_backend_transport_options": transport_options(settings),
-        "timezone": "UTC",
-        # JSON only: a pickle from the broker could run anything.
-        "accept_content": ["json"],
-        "task_serializer": "json",
-        "result_serializer": "json",
-        # A queue that no worker serves is refused instead of filling up unseen.
-        "task_create_missing_queues": False,
         "task_default_queue": "default" if "default" in queues else queues[0],
-        # A message is acknowledged after its task ended, so that a killed worker loses none.
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        "task_retry_on_worker_lost": True,  # a task that kills its pool child is tried max_retries times, not for ever
-        # Nothing waits behind a long task that another worker could start.
-        "worker_prefetch_multiplier": 1,
-        "worker_eta_task_limit": 1000,
-        # A broker that is away for longer than Celery's 100 tries must not end the workers.
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        "broker_channel_error_retry": True,  # READONLY after a failover of Redis is a channel error
-        "broker_connection_timeout": 4,
-        "result_expires": RESULT_EXPIRES,
-        "result_backend_always_retry": True,
-        "redis_socket_timeout": 10,
-        "redis_socket_connect_timeout": 4,
-        "redis_socket_keepalive": True,
-        "redis_backend_health_check_interval": 10,
-        "beat_scheduler": "celery_runtime.beat:Scheduler",
-        "beat_max_loop_interval": 5,
-        "redbeat_lock_timeout": 30,  # seconds; at least 5 loops, or the lock is lost while Beat sleeps (redbeat#230)
     }
 
 
@@ -97,17 +102,30 @@ def _settle_down(**_: Any) -> None:
 
 
 def _install_steps(app: Celery, settings: RuntimeSettings, queues: dict[str, Queue]) -> None:
-    from celery_runtime import dead_letters, drain, event_batches, health, metrics, notify, task_metrics
+    from celery_runtime import (
+        consumers,
+        dead_letters,
+        drain,
+        event_batches,
+        health,
+        metrics,
+        notify,
+        task_metrics,
+    )
+    from celery_runtime.metrics.times import use_bounds
 
     event_batches.install_step(app)
     pulse = health.Pulse()
     if settings.has("metrics"):
-        task_metrics.install(app)
+        use_bounds(settings.bucket_bounds)
+        task_metrics.install(app, queues)
         metrics.watch(pulse)
     if settings.has("health"):
         notify.install(app, pulse, queues)
         exposition = metrics.exposition if settings.has("metrics") else None
         health.install_steps(app, pulse, settings.health_address, settings.health_port, exposition)
+        if settings.broker == "redis":
+            consumers.install_step(app)
     if settings.broker == "redis":
         redis_transport.install(app, settings, queues)
     else:

@@ -22,7 +22,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from redis.exceptions import RedisError
 
-from celery_runtime import metrics
+from celery_runtime import forking, metrics
 from celery_runtime.redis_transport.held import Held
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.redis_transport.transport import use_claims
@@ -53,6 +53,7 @@ class Lease:
     def end(self) -> None:
         self._ended.set()
 
+    @forking.hold_off()
     def renew(self) -> None:
         """Renew once; what is gone is not held any more. Raises RedisError or OSError when Redis does not answer."""
         if self.steps is None:

@@ -20,6 +20,8 @@ SOFT_MARGIN = 10  # seconds a task has for its clean-up between the soft limit a
 DRAIN_MARGIN = 10  # seconds from the last task's kill until its failure is stored and acknowledged
 GRACE_MARGIN = 20  # seconds to hand messages back, close connections and end the process
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")  # valid in a Kubernetes name, a systemd instance and a Redis key
+PROCESSES = ("direct", "prefork")  # the pools that have some
+MEMORY = r"^[1-9]\d*(Mi|Gi)$"
 DAY = 86_400
 
 Seconds = Annotated[StrictInt, Field(ge=1, le=DAY, description="a whole number of seconds from 1 to 86400 (a day)")]
@@ -37,11 +39,18 @@ class Scale(Strict):
     tasks_per_replica: StrictInt = Field(10, ge=1, le=100_000, description="a whole number from 1 to 100000")
 
 
+class Autoscale(Strict):
+    """How many processes one worker has: `max` while there is work for them, `min` when there is none."""
+
+    min: StrictInt = Field(1, ge=1, le=1000, description="a whole number from 1 to 1000")
+    max: StrictInt = Field(4, ge=1, le=1000, description="a whole number from 1 to 1000, at least min")
+
+
 class Resources(Strict):
     """What one worker (its main process and its pool) may use."""
 
     cpu: str = Field("500m", pattern=r"^([1-9]\d*m|[1-9]\d*|0?\.\d+|[1-9]\d*\.\d+)$", description='like "500m" or "2"')
-    memory: str = Field("256Mi", pattern=r"^[1-9]\d*(Mi|Gi)$", description='like "256Mi" or "1Gi"')
+    memory: str = Field("256Mi", pattern=MEMORY, description='like "256Mi" or "1Gi"')
 
     @property
     def cores(self) -> float:
@@ -49,7 +58,7 @@ class Resources(Strict):
 
     @property
     def memory_mib(self) -> int:
-        return int(self.memory[:-2]) * (1024 if self.memory.endswith("Gi") else 1)
+        return mebibytes(self.memory)
 
 
 class Queue(Strict):
@@ -65,6 +74,10 @@ class Queue(Strict):
     drain: Seconds
     requeue_on_drain: StrictBool = Field(False, description="true or false")
     max_tasks_per_child: StrictInt = Field(1000, ge=1, le=10_000_000, description="a whole number from 1 to 10000000")
+    max_memory_per_child: str | None = Field(None, pattern=MEMORY, description='like "256Mi" or "1Gi"')
+    autoscale: Autoscale | None = Field(None, description="a table like { min = 1, max = 4 }")
+    events: StrictBool = Field(False, description="true or false")  # an event for each task, which Flower shows
+    age_target: Seconds = 300  # for how long a message may wait before somebody is told
     scale: Scale = Field(Scale(), description="a table like { min = 1, max = 4, tasks_per_replica = 10 }")
     resources: Resources = Field(Resources(), description='a table like { cpu = "500m", memory = "256Mi" }')
 
@@ -76,9 +89,19 @@ class Queue(Strict):
         return "prefork" if self.pool == "direct" and not (broker == "redis" and claims) else self.pool
 
     @property
+    def slots_max(self) -> int:
+        """Tasks that run at once when everything is scaled to its maximum."""
+        return self.scale.max * (self.autoscale.max if self.autoscale else self.concurrency)
+
+    @property
     def grace(self) -> int:
         """Seconds from the request to stop until the process may be killed."""
         return self.drain + GRACE_MARGIN
+
+
+def mebibytes(memory: str) -> int:
+    """A size like "256Mi" or "1Gi" in MiB."""
+    return int(memory[:-2]) * (1024 if memory.endswith("Gi") else 1)
 
 
 def load_queues(path: Path | str) -> dict[str, Queue]:
@@ -127,7 +150,7 @@ def _table(path: Path, name: str, value: Any) -> dict[str, Any]:
 
 def _queue(path: Path, name: str, defaults: dict[str, Any], block: dict[str, Any]) -> Queue:
     merged = {**defaults, **block}
-    for key in ("scale", "resources"):
+    for key in ("scale", "autoscale", "resources"):
         if isinstance(defaults.get(key), dict) and isinstance(block.get(key), dict):
             merged[key] = {**defaults[key], **block[key]}
     _derive_limits(merged, block)
@@ -176,6 +199,15 @@ def _check_budget(path: Path, queue: Queue) -> None:
         raise ConfigError(
             f"{where} scale.min = {queue.scale.min} is above scale.max = {queue.scale.max}.\n  Raise max or lower min."
         )
+    if queue.autoscale and queue.autoscale.min > queue.autoscale.max:
+        low, high = queue.autoscale.min, queue.autoscale.max
+        raise ConfigError(f"{where} autoscale.min = {low} is above autoscale.max = {high}.\n  Raise max or lower min.")
+    for key in ("autoscale", "max_memory_per_child"):
+        if getattr(queue, key) is not None and queue.pool not in PROCESSES:
+            raise ConfigError(
+                f'{where} {key} says nothing of pool = "{queue.pool}", which has one process.\n'
+                "  Leave it out, or use the pool direct or prefork."
+            )
     if queue.pool == "solo" and queue.concurrency != 1:
         raise ConfigError(
             f'{where} concurrency = {queue.concurrency} and pool = "solo" exclude each other: solo runs one task.\n'
@@ -191,7 +223,7 @@ def _explain_fault(path: Path, name: str, block: dict[str, Any], fault: Any) -> 
     location = [str(part) for part in fault["loc"]]
     key, value = ".".join(location), fault["input"]
     where = f"[queues.{name}]" if location[0] in block else "[defaults]"
-    models: dict[str, type[BaseModel]] = {"scale": Scale, "resources": Resources}
+    models: dict[str, type[BaseModel]] = {"scale": Scale, "autoscale": Autoscale, "resources": Resources}
     model = models[location[0]] if location[1:] else Queue
     if fault["type"] == "extra_forbidden":
         known = sorted(set(model.model_fields) - {"name"})

@@ -7,6 +7,8 @@ from a file only: an environment shows up in `docker inspect`, in crash reports 
 from __future__ import annotations
 
 import os
+from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -64,6 +66,9 @@ class EnvSettings(BaseSettings):
 PARTS = ("claim", "lease", "drain", "dead-letters", "health", "results", "metrics", "publishing")
 
 
+MOST_BUCKETS = 30  # of a histogram; pool children share memory of a fixed size
+
+
 class RuntimeSettings(EnvSettings):
     """What the runtime itself reads; one place for every platform."""
 
@@ -86,6 +91,9 @@ class RuntimeSettings(EnvSettings):
         examples=["amqp://celery@rabbitmq:5672/celery", "amqp://celery@a:5672/v;amqp://celery@b:5672/v"],
     )
     rabbitmq_password: SecretStr | None = None
+    rabbitmq_management_url: str | None = Field(
+        None, pattern=r"^https?://[^\s/@]+$", examples=["http://rabbitmq:15672"]
+    )  # by default port 15672 of the first node
     delivery_limit: int = Field(5, ge=1, le=100, examples=[5])
     node_name: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]{1,60}$", examples=["media-2"])
     flower_user: str = Field("admin", pattern=r"^[^:]+$", examples=["admin"])
@@ -96,7 +104,23 @@ class RuntimeSettings(EnvSettings):
     health_address: str = Field("127.0.0.1", examples=["127.0.0.1"])
     publish_timeout: float = Field(10, gt=0, le=3600, examples=[10])  # seconds
     max_arguments_kib: int = Field(64, ge=1, le=65_536, examples=[64])
+    metrics_buckets: str = Field("", examples=["0.01,0.1,1,10,60"])
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", examples=["INFO"])
+
+    @field_validator("metrics_buckets")
+    @classmethod
+    def _are_bounds(cls, text: str) -> str:
+        bounds = [float(part) for part in _split(text)]
+        if any(low >= high for low, high in pairwise([0.0, *bounds])) or not all(map(isfinite, bounds)):
+            raise ValueError("they are seconds above 0, each larger than the one before")
+        if len(bounds) > MOST_BUCKETS:
+            raise ValueError(f"they are {len(bounds)}, and at most {MOST_BUCKETS} can be counted")
+        return text
+
+    @property
+    def bucket_bounds(self) -> tuple[float, ...]:
+        """Upper bounds of the histograms' buckets in seconds; none: the default ones."""
+        return tuple(float(part) for part in _split(self.metrics_buckets))
 
     @field_validator("redis_url", "rabbitmq_url")
     @classmethod
@@ -135,6 +159,15 @@ class RuntimeSettings(EnvSettings):
         if self.broker == "redis":
             return self.redis
         return _with_password(self.rabbitmq_url, self.rabbitmq_password)
+
+    @property
+    def rabbitmq_management(self) -> str:
+        """The URL of RabbitMQ's management API, with the broker's user, password and vhost."""
+        broker = urlsplit(_with_password(self.rabbitmq_url, self.rabbitmq_password).partition(";")[0])
+        scheme, default_port = ("https", 15671) if broker.scheme == "amqps" else ("http", 15672)
+        address = urlsplit(self.rabbitmq_management_url or f"{scheme}://{broker.hostname}:{default_port}")
+        login = broker.netloc.rpartition("@")[0]
+        return urlunsplit((address.scheme, f"{login}@{address.netloc}", broker.path, "", ""))
 
 
 S = TypeVar("S", bound=BaseSettings)

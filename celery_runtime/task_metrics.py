@@ -7,25 +7,34 @@ called when; the class made there overrides `on_success` without calling its bas
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from functools import partial
+from math import inf
 from typing import Any
 
+from billiard.pool import EX_OK, EX_RECYCLE, RUN
+from billiard.pool import Pool as BilliardPool
 from celery import Celery
 from celery.exceptions import Ignore, Reject, Retry, Terminated, WorkerLostError
-from celery.signals import before_task_publish
+from celery.signals import before_task_publish, celeryd_after_setup
 from celery.worker import state, strategy
 
 from celery_runtime import metrics
+from celery_runtime.dead_letters import REASONS
+from celery_runtime.queues import Queue
 
 PUBLISHED = "published_at"  # header, Unix seconds: the queue wait of a task is counted from here
-OTHER = "other"
+OTHER = metrics.OTHER
 _Made: Any = object  # Celery's class stands behind this one, see make_counting
 # What does not fail a task, or is decided by what Celery does with it.
 UNDECIDED = (Retry, Reject, Terminated, WorkerLostError, SystemExit, KeyboardInterrupt)
 
 
-def install(app: Celery) -> None:
+def install(app: Celery, queues: Mapping[str, Queue]) -> None:
     """Count the tasks of every worker in this process, and stamp what this process publishes."""
     before_task_publish.connect(_stamp, weak=False)
+    celeryd_after_setup.connect(partial(_begin_at_zero, app), weak=False, dispatch_uid=f"{__name__}.begin_at_zero")
+    _count_children()
     if getattr(strategy.create_request_cls, "counts", False):
         return
     make = strategy.create_request_cls
@@ -33,7 +42,9 @@ def install(app: Celery) -> None:
     def make_counting(base: type, task: Any, pool: Any, *args: Any, **kwargs: Any) -> type:
         metrics.gauge("slots", lambda: float(pool.num_processes))
         metrics.gauge("slots_busy", lambda: float(getattr(pool, "busy", len(state.active_requests))))
+        metrics.gauge("prefetched", getattr(pool, "prefetched", prefetched))
         metrics.gauge("oldest_task_seconds", getattr(pool, "oldest", _oldest))
+        metrics.gauge("overdue_task_seconds", lambda: getattr(pool, "overdue", _overdue)(_limit(app, queues)))
         made = make(base, task, pool, *args, **kwargs)
         return type("Request", (Counting, made), {"__slots__": (), "counted": task.name})
 
@@ -45,10 +56,57 @@ def _stamp(headers: dict[str, Any], **_: Any) -> None:
     headers[PUBLISHED] = time.time()
 
 
-def _oldest() -> float:
+def _begin_at_zero(app: Celery, **_: Any) -> None:
+    """Make the series whose first count is worth an alert, before the first scrape."""
+    for queue in app.amqp.queues.consume_from:
+        for reason in REASONS:
+            metrics.count("dead_letters", 0, task=OTHER, queue=queue, reason=reason)
+    for reason in metrics.CHILD_ENDS:
+        metrics.count("child_restarts", 0, reason=reason)
+
+
+def _count_children() -> None:
+    """Count the children that Celery's prefork pool replaces; the direct pool counts its own."""
+    join = BilliardPool._join_exited_workers  # noqa: SLF001
+    if hasattr(join, "counts"):
+        return
+
+    def join_exited_workers(pool: Any, *args: Any, **kwargs: Any) -> Any:
+        exitcodes = join(pool, *args, **kwargs)
+        if pool._state == RUN:  # noqa: SLF001
+            for exitcode in exitcodes or ():
+                metrics.count("child_restarts", reason="recycled" if exitcode in (EX_OK, EX_RECYCLE) else "lost")
+        return exitcodes
+
+    join_exited_workers.counts = True  # type: ignore[attr-defined]
+    BilliardPool._join_exited_workers = join_exited_workers  # noqa: SLF001
+
+
+def _running() -> list[Any]:
     requests = [reference() for reference in state.active_requests.data.copy()]  # iterating it is not thread-safe
-    starts = [request.time_start for request in requests if request is not None and request.time_start]
+    return [request for request in requests if request is not None and request.time_start]
+
+
+def _oldest() -> float:
+    starts = [request.time_start for request in _running()]
     return time.time() - min(starts) if starts else 0.0
+
+
+def prefetched() -> float:
+    """How many messages the main process holds that do not run yet, those of a later time among them."""
+    return float(max(len(state.reserved_requests) - len(state.active_requests), 0) + len(state.scheduled_requests))
+
+
+def _limit(app: Celery, queues: Mapping[str, Queue]) -> float:
+    """Seconds that a task of this worker may run for, unless it has a limit of its own."""
+    return max((queues[name].time_limit for name in app.amqp.queues.consume_from if name in queues), default=inf)
+
+
+def _overdue(limit: float) -> float:
+    """By how many seconds a task has outlived its hard time limit; `limit` where it has none of its own."""
+    now = time.time()
+    limits = [(request, request.time_limits[0] or request.task.time_limit or limit) for request in _running()]
+    return max([0.0, *(float(now - request.time_start - its) for request, its in limits)])
 
 
 def queue_of(app: Celery, routing_key: str) -> str:
@@ -84,16 +142,20 @@ class Counting(_Made):  # type: ignore[misc]
         with self.tally.lock:
             self.tally.outcomes[outcome] += 1
             if self.runtime is not None:
-                self.tally.run.add(self.runtime)
+                self.tally.run.add(self.runtime, self.id, time.time())
 
     def on_accepted(self: Any, pid: int, time_accepted: float) -> None:
         super().on_accepted(pid, time_accepted)
+        self.count_start()
+
+    def count_start(self: Any) -> None:
+        """Count the start, and the wait before it."""
         published = self._request_dict.get(PUBLISHED)
         with self.tally.lock:
             self.tally.started += 1
             if isinstance(published, int | float):
                 due = max(published, self._eta.timestamp()) if self._eta else published
-                self.tally.wait.add(max(self.time_start - due, 0.0))
+                self.tally.wait.add(max(self.time_start - due, 0.0), self.id, self.time_start)
 
     def on_success(self: Any, failed__retval__runtime: tuple[bool, Any, float], **kwargs: Any) -> None:
         failed, _, self.runtime = failed__retval__runtime

@@ -1,7 +1,7 @@
 """Turn queues.toml into each platform's workers: `python -m deploy.render`.
 
-Rendered files are committed and read by people; `--check` fails when one of them is stale. A platform is one row of
-RENDERED: a template, and where its output goes.
+Rendered files are committed and read by people; `--check` fails when one of them is stale, or belongs to a queue that
+is gone.
 """
 
 from __future__ import annotations
@@ -11,33 +11,11 @@ import difflib
 import sys
 from pathlib import Path
 
-import jinja2
-
-from celery_runtime.queues import NAME, Queue, load_queues
+from celery_runtime.queues import NAME, load_queues
 from celery_runtime.settings import ConfigError
+from deploy.rendering import ROOT, leftovers, render
 
-ROOT = Path(__file__).resolve().parent.parent
-RENDERED = {
-    "compose-workers.yaml.j2": "deploy/compose/workers.yaml",
-    "prometheus-workers.yaml.j2": "deploy/prometheus/scrape/workers.yaml",
-}
 NEW_QUEUE = "[queues.{name}]\nconcurrency = 2\ntime_limit = 60\n"
-
-
-def render(queues: dict[str, Queue]) -> dict[Path, str]:
-    """Return the text of every rendered file by its path relative to the repository's root."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  YAML and unit files, whose every value load_queues has checked
-    )
-    return {
-        Path(path): environment.get_template(template).render(queues=list(queues.values()))
-        for template, path in RENDERED.items()
-    }
 
 
 def add_queue(path: Path, name: str) -> None:
@@ -64,7 +42,7 @@ def main() -> int:
         if arguments.add is not None:
             add_queue(source, arguments.add)
             print(f"queues.toml: added [queues.{arguments.add}]. Route tasks to it in app/celery.py.")
-        files = render(load_queues(source))
+        files = render(load_queues(source), arguments.root)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -76,22 +54,29 @@ def _write(root: Path, files: dict[Path, str]) -> int:
         target = root / path
         changed = not target.exists() or target.read_text() != text
         if changed:
+            target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
         print(f"{path}: {'written' if changed else 'up to date'}")
+    for path in leftovers(root, files):
+        (root / path).unlink()
+        print(f"{path}: removed, its queue is gone")
     return 0
 
 
 def _check(root: Path, files: dict[Path, str]) -> int:
-    stale = 0
-    for path, text in files.items():
-        current = (root / path).read_text() if (root / path).exists() else ""
-        diff = difflib.unified_diff(current.splitlines(), text.splitlines(), str(path), "queues.toml", lineterm="")
-        lines = list(diff)
-        if lines:
-            stale = 1
-            print("\n".join(lines))
-            print(f"{path} is stale.\n  Run make render and commit the result.", file=sys.stderr)
-    return stale
+    stale = [path for path, text in files.items() if _differs(root, path, text)]
+    stale += leftovers(root, files)
+    for path in stale:
+        print(f"{path} is stale.\n  Run make render and commit the result.", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _differs(root: Path, path: Path, text: str) -> bool:
+    current = (root / path).read_text() if (root / path).exists() else ""
+    diff = difflib.unified_diff(current.splitlines(), text.splitlines(), str(path), "queues.toml", lineterm="")
+    lines = list(diff)
+    print("\n".join(lines), end="\n" if lines else "")
+    return bool(lines)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the pinned requirements anew: for the image, for a developer, for builds, for the exporter, for `make dev`, for `make conformance`, for `make bench`.
+# Writes the pinned requirements anew: for the image, for a developer, for builds, for the exporter, for `make dev`, for `make conformance`, for `make bench`, for `make lint-k8s`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +14,7 @@ lock() { # FILE GROUP...
 
 source=(pyproject.toml)
 lock app app
-lock test app dev test lint build
+lock test app dev test lint build dashboards
 source=()
 lock build build
 source=(requirements/exporter.in)
@@ -26,5 +26,7 @@ source=(requirements/conformance.in --constraint requirements/test.txt)
 lock conformance
 source=(requirements/bench.in --override requirements/bench-override.in)
 lock bench
+source=(requirements/checkov.in)
+lock checkov
 source=(requirements/sources.in --no-deps --constraint requirements/test.txt)
 lock sources

@@ -21,22 +21,42 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Tier:
-    """One folder of tests; `needs` are commands that make what it stands on, run once, in order."""
+    """One folder of tests; `needs` are commands that make what it stands on, run once, in order.
+
+    processes: that share its files. Integration tests wait most of the time; each process has servers of its own.
+    slow_processes: where slow tests run too.
+    """
 
     name: str
     what: str
     needs: tuple[str, ...] = ()
+    processes: int = 1
+    slow_processes: int = 1
 
 
 DOCKER = "deploy/hosts/docker.sh"
 IMAGES = "tests/images.sh"
+CLUSTER = "tests/cluster/reachable.sh"
+CHROMIUM = "tests/chromium.sh"
 TIERS = (
-    Tier("unit", "modules by themselves, tasks run eagerly"),
-    Tier("manifests", "rendered files, and Compose's reading of every combination", (DOCKER,)),
+    Tier("unit", "modules by themselves, tasks run eagerly", processes=2),
+    Tier("manifests", "rendered files, and Compose's reading of every combination", (DOCKER,), processes=2),
     Tier("dev", "the app as local processes, without Docker"),
-    Tier("integration", "tasks on real Redis, RabbitMQ and PostgreSQL", (DOCKER, IMAGES)),
+    Tier(
+        "integration",
+        "tasks on real Redis, RabbitMQ and PostgreSQL, the page in Chromium",
+        (DOCKER, IMAGES, CHROMIUM),
+        processes=3,
+    ),
     Tier("stack", "the Compose stack, up and down, on both brokers", (DOCKER, IMAGES)),
     Tier("chaos", "faults under load, counted in a ledger, on both brokers", (DOCKER, IMAGES)),
+    Tier(
+        "systemd",
+        "units and Supervisor on a host with a systemd of its own, under load",
+        (DOCKER, IMAGES),
+        slow_processes=3,
+    ),
+    Tier("cluster", "the stack on the Kubernetes of KUBECONFIG, on both brokers", (CLUSTER, DOCKER, IMAGES)),
 )
 
 
@@ -85,6 +105,9 @@ def _run(tier: Tier, ready: dict[str, str], *, slow: bool) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         options = [] if slow else ["-m", "not slow"]
+        processes = max(tier.processes, tier.slow_processes if slow else 1)
+        if processes > 1:
+            options += ["--numprocesses", str(processes), "--dist", "loadfile"]
         command = [sys.executable, "-m", "pytest", f"tests/{tier.name}", f"--junitxml={report}", *options]
         began = time.monotonic()
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
@@ -102,6 +125,8 @@ def _prepare(command: str) -> str:
         return ""
     reason = said[0] if said else f"exit code {process.returncode}"
     if command == DOCKER and process.returncode == 2 and not os.environ.get("CI"):
+        return reason
+    if command == CLUSTER and process.returncode == 2:
         return reason
     sys.exit(f"{command} failed: {reason}")
 

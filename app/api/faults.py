@@ -1,6 +1,6 @@
 """Failure on demand, for tests and rehearsals; off unless FAULTS=on. See `app/tasks/faults.py`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from celery.canvas import Signature
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from pydantic import AfterValidator, BaseModel, Field
 from sqlalchemy import distinct, func, select
 
-from app import submit
+from app import priority, submit
 from app.api.errors import ApiError, broker_away, not_found
 from app.api.fields import Request
 from app.celery import app
@@ -39,6 +39,17 @@ class Fault(Request):
     count: Annotated[int, Field(ge=1, le=100_000, strict=True, examples=[100])] = 1
     seconds: Annotated[float, Field(ge=0, le=3600, strict=True, allow_inf_nan=False, examples=[0.5])] = 0
     queue: Annotated[str, AfterValidator(_known_queue), Field(examples=["default"])] = "default"
+    priority: Annotated[Literal["normal", "low"], Field(description="Within the queue.")] = "normal"
+    countdown: Annotated[
+        float,
+        Field(
+            ge=0, le=3600, strict=True, allow_inf_nan=False, description="Seconds before it may start.", examples=[2]
+        ),
+    ] = 0
+    expires: Annotated[
+        float | None,
+        Field(gt=0, le=86_400, strict=True, allow_inf_nan=False, description="Seconds until it is too late to start."),
+    ] = None
 
 
 class FaultAnswer(BaseModel):
@@ -57,7 +68,7 @@ class Ledger(BaseModel):
     doubled: int
 
 
-@router.post("/{name}", status_code=202)
+@router.post("/{name}", status_code=202, summary="Send tasks that fail on demand")
 def create_faults(name: str, fault: Fault | None = None) -> FaultAnswer:
     if name not in NAMES:
         raise not_found("fault", name, f"Use one of {', '.join(NAMES)}.")
@@ -78,7 +89,7 @@ def create_faults(name: str, fault: Fault | None = None) -> FaultAnswer:
     return FaultAnswer(batch=batch.id, accepted=accepted)
 
 
-@router.get("/ledger/{batch}")
+@router.get("/ledger/{batch}", summary="What became of a batch")
 def read_ledger(batch: UUID) -> Ledger:
     """Only accepted tasks count: one that ran although its publishing was not confirmed isn't in `accepted` either."""
     with transaction() as session:
@@ -103,4 +114,6 @@ def read_ledger(batch: UUID) -> Ledger:
 
 
 def _task(name: str, batch: UUID, n: int, fault: Fault) -> Signature:
-    return app.signature(f"app.tasks.faults.{name}", args=[str(batch), n, fault.seconds], queue=fault.queue)
+    options = {"queue": fault.queue, "priority": priority.LEVELS[fault.priority], "expires": fault.expires}
+    args = [str(batch), n, fault.seconds]
+    return app.signature(f"app.tasks.faults.{name}", args=args, countdown=fault.countdown or None, **options)

@@ -40,4 +40,9 @@ def _address(value: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Line = Annotated[str, AfterValidator(_storable), AfterValidator(_one_line)]
-Email = Annotated[str, Field(max_length=254), AfterValidator(_storable), AfterValidator(_address)]
+Email = Annotated[
+    str,
+    Field(max_length=254, json_schema_extra={"pattern": f"^{ADDRESS.pattern}$"}),  # told, and checked below
+    AfterValidator(_storable),
+    AfterValidator(_address),
+]

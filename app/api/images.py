@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import storage, submit
-from app.api.errors import ApiError, broker_away, not_found
+from app.api.errors import ApiError, broker_away, not_found, problems
 from app.db import transaction
 from app.models import Image, ImageVariant, User
 from app.progress import original_key, variant_key
@@ -19,6 +19,9 @@ from app.settings import settings
 
 router = APIRouter(prefix="/images", tags=["images"])
 log = logging.getLogger(__name__)
+JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}, "description": "A JPEG."}
+}
 
 
 class Accepted(BaseModel):
@@ -61,7 +64,7 @@ class ImageAnswer(BaseModel):
     created_at: datetime
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, summary="Upload a picture", responses=problems(404, 408, 415))
 def upload(file: Annotated[UploadFile, File()], user_id: Annotated[UUID | None, Form()] = None) -> Accepted:
     image = _store(_read(file), user_id)
     task_id = uuid4()
@@ -73,7 +76,7 @@ def upload(file: Annotated[UploadFile, File()], user_id: Annotated[UUID | None, 
     return Accepted(image_id=image.id, task_id=task_id, image=f"/images/{image.id}", task=f"/tasks/{task_id}")
 
 
-@router.get("/{image_id}")
+@router.get("/{image_id}", summary="What became of a picture")
 def read_image(image_id: UUID) -> ImageAnswer:
     with transaction() as session:
         image = session.get(Image, image_id)
@@ -82,12 +85,12 @@ def read_image(image_id: UUID) -> ImageAnswer:
         return _answer(image)
 
 
-@router.get("/{image_id}/compressed", response_class=Response)
+@router.get("/{image_id}/compressed", summary="The picture as a smaller JPEG", response_class=Response, responses=JPEG)
 def read_compressed(image_id: UUID) -> Response:
     return _jpeg(image_id, "compressed")
 
 
-@router.get("/{image_id}/thumbnails/{size}", response_class=Response)
+@router.get("/{image_id}/thumbnails/{size}", summary="One thumbnail", response_class=Response, responses=JPEG)
 def read_thumbnail(image_id: UUID, size: Literal["64", "256", "1024"]) -> Response:
     return _jpeg(image_id, f"thumbnail-{size}")
 

@@ -2,10 +2,12 @@
 
 from fastapi import FastAPI
 
-from app.api import errors, faults, health, images, metrics, posts, tasks, users
+from app.api import bills, document, errors, faults, health, images, metrics, posts, schedule, search, tasks, users
+from app.api.browsers import Browsers
 from app.api.limits import BodyLimit
 from app.settings import settings
 from app.submit import fail_fast
+from app.web import pages
 
 
 def create() -> FastAPI:
@@ -15,11 +17,17 @@ def create() -> FastAPI:
         description="Users, posts and pictures; what takes time is done by Celery.",
         # A body without a Content-Type is read as JSON.
         strict_content_type=False,
+        # Theirs load scripts from elsewhere; ours is in `app/web/`.
+        docs_url=None,
+        redoc_url=None,
     )
-    for module in (users, posts, images, tasks, faults, health, metrics):
+    for module in (users, posts, search, images, bills, schedule, tasks, faults, health, metrics, pages):
         api.include_router(module.router)
+    api.mount("/static", pages.static)
+    document.install(api)
     errors.install(api)
     api.add_middleware(BodyLimit, max_upload=settings().max_upload_bytes)
+    api.add_middleware(Browsers)
     api.add_middleware(metrics.Metrics)
     fail_fast()
     return api

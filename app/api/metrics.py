@@ -3,11 +3,14 @@
 import time
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from celery_runtime.metrics.formats import Publishing
 
 REQUESTS = Counter("http_requests", "Requests answered.", ["method", "route", "status"])
 SECONDS = Histogram("http_request_duration_seconds", "Time until the answer was sent.", ["method", "route"])
+REGISTRY.register(Publishing())
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 router = APIRouter(tags=["operation"])

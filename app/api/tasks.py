@@ -2,8 +2,9 @@
 
 import re
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from celery import Signature
 from celery.states import EXCEPTION_STATES
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -33,7 +34,22 @@ class TaskAnswer(BaseModel):
     error: str | None
 
 
-@router.get("/{task_id}")
+class StartedTask(BaseModel):
+    task_id: UUID
+    task: str = Field(examples=["/tasks/1f0c2d5e-3f61-4a35-8c5b-6d1c5a2b7e90"])
+
+
+def start(task: Signature, otherwise: str) -> StartedTask:
+    """Publish a task under an id of its own; `otherwise` says what the broker's absence means. Raises ApiError."""
+    task_id = uuid4()
+    try:
+        submit.start(task.set(task_id=str(task_id)))
+    except submit.BrokerAwayError as cause:
+        raise broker_away(cause, otherwise) from cause
+    return StartedTask(task_id=task_id, task=f"/tasks/{task_id}")
+
+
+@router.get("/{task_id}", summary="State, progress, result or error of a task")
 def read_task(task_id: UUID) -> TaskAnswer:
     try:
         return _answer(task_id)

@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 PORTS = {"API_PORT": 8000, "MAIL_HTTP_PORT": 8025, "MAIL_SMTP_PORT": 1025, "AI_PORT": 8080}
 OURS = (
     "BROKER", "REDIS_URL", "REDIS_PASSWORD", "RABBITMQ_URL", "RABBITMQ_PASSWORD",
-    "DATABASE_URL", "DATABASE_PASSWORD", "SMTP_HOST", "SMTP_PORT", "AI_BASE_URL",
+    "DATABASE_URL", "DATABASE_PASSWORD", "SMTP_HOST", "SMTP_PORT", "AI_BASE_URL", "AI_API_KEY",
 )  # fmt: skip
 
 
@@ -113,6 +113,7 @@ def _environ(given: Mapping[str, str], state: Path, ports: Mapping[str, int], re
         "SMTP_HOST": HOST,
         "SMTP_PORT": str(ports["MAIL_SMTP_PORT"]),
         "AI_BASE_URL": f"http://{HOST}:{ports['AI_PORT']}/v1",
+        "MAIL_URL": f"http://{HOST}:{ports['MAIL_HTTP_PORT']}",
         "API_HOST": HOST,
         "MAIL_HOST": HOST,
         "AI_HOST": HOST,

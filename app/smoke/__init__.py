@@ -1,1 +1,1 @@
-"""One real picture through a running stack, step by step; `python -m app.smoke` or `make smoke`."""
+"""A running stack, tried step by step; `python -m app.smoke` or `make smoke`."""

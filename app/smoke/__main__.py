@@ -1,146 +1,46 @@
-"""Sends one real picture through a running stack and says, step by step, whether its promises came true.
+"""Walks through a running stack and says, step by step, whether its promises came true.
 
-    python -m app.smoke [--api URL] [--mail URL] [--photo PATH] [--timeout SECONDS]
+    python -m app.smoke [--rows all|1,2,12] [--api URL] [--mail URL] [--photo PATH] [--timeout SECONDS]
+
+Without --rows it sends one picture and a few tasks, which takes a second or two. With it, each row of docs/patterns.md
+that has an API is tried, one line for each.
 
 Exit code 0: all steps passed. 1: one did not; the last line says what is wrong. 2: bad arguments.
 """
 
 import argparse
-import re
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import httpx
-
-from app.smoke.client import SmokeError, Stack, expect, field, read_json, shown
-from app.smoke.pictures import check_image, size_of
+from app.smoke import quick
+from app.smoke.client import SmokeError, Stack
+from app.smoke.pictures import size_of
+from app.smoke.rows import ROWS, walk
 
 PHOTO = Path(__file__).parents[1] / "samples" / "photo.jpg"
-FAULT_TASKS = 20
-ENDED = ("SUCCESS", "FAILURE", "REVOKED")
 
 
-def run(stack: Stack, photo: bytes, say: Callable[[str], None]) -> None:
-    """All steps, one line each. Raises SmokeError at the first that fails."""
-    wait_until_up(stack, say)
-    accepted = upload(stack, photo, say)
-    image_id = field(accepted, "image_id")
-    follow(stack, field(accepted, "task"), say)
-    image = stack.read(field(accepted, "image"))
-    say(f"variants  {check_image(image, photo, lambda url: fetch(stack, url))}")
-    mails = stack.mail + "/api/messages"
-    mail = stack.wait("the mail about the picture", lambda: find_mail(stack.read(mails), image_id))
-    say(f"mail      to {', '.join(mail['to'])}: {mail['subject']}")
-    say(f"ledger    {count_tasks(stack)}")
-
-
-def wait_until_up(stack: Stack, say: Callable[[str], None]) -> None:
-    """Returns when the API answers; says once that it is being waited for."""
-    waiting = Once(say)
-
-    def is_up() -> bool:
-        try:
-            stack.read("/healthz")
-        except SmokeError as error:
-            waiting(f"waiting   {str(error).splitlines()[0]}")
-            return False
-        return True
-
-    stack.wait(f"an answer from {stack.api}", is_up)
-
-
-def upload(stack: Stack, photo: bytes, say: Callable[[str], None]) -> dict[str, Any]:
-    """Posts the picture; a 503 means that broker or database are still starting, so it is asked again."""
-    waiting = Once(say)
-
-    def is_taken() -> httpx.Response | None:
-        answer = stack.ask("POST", "/images", files={"file": ("photo.jpg", photo, "image/jpeg")})
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            waiting(f"waiting   upload: {shown(answer)}")
-            return None
-        return answer
-
-    accepted: dict[str, Any] = read_json(stack.wait("an accepted upload", is_taken), 202)
-    say(f"upload    {len(photo) // 1024} KiB accepted: {field(accepted, 'image')}, {field(accepted, 'task')}")
-    return accepted
-
-
-def follow(stack: Stack, task: str, say: Callable[[str], None]) -> None:
-    """Prints each state and progress that it sees. Raises SmokeError when the task fails."""
-    last = ""
-
-    def look() -> dict[str, Any] | None:
-        nonlocal last
-        status: dict[str, Any] = stack.read(task)
-        if (line := described(status)) != last:
-            say(f"task      {line}")
-        last = line
-        return status if status["state"] in ENDED else None
-
-    status = stack.wait(f"the end of {task}", look)
-    if status["state"] != "SUCCESS":
-        raise SmokeError(f"the task ended as {status['state']}: {status.get('error')}\n  See `make logs`.")
-
-
-def described(status: dict[str, Any]) -> str:
-    """A task's state and, if it tells, how far it is: `PROGRESS thumbnails 75 %`."""
-    state, progress = field(status, "state"), status.get("progress") or {}
-    percent = f"{progress['percent']} %" if "percent" in progress else None
-    return " ".join(str(v) for v in (state, progress.get("step"), percent) if v)
-
-
-def fetch(stack: Stack, url: str) -> bytes:
-    """The bytes behind a link that the API gave."""
-    answer = stack.ask("GET", url)
-    expect(answer, 200)
-    return answer.content
-
-
-def find_mail(mails: list[dict[str, Any]], image_id: object) -> dict[str, Any] | None:
-    """The mail whose subject or text names the picture, or None."""
-    names = re.compile(rf"(?<![\w-]){re.escape(str(image_id))}(?![\w-])")
-    return next((m for m in mails if names.search(f"{m.get('subject')}\n{m.get('text')}")), None)
-
-
-def count_tasks(stack: Stack) -> str:
-    """Sends small tasks whose every start and end is counted; returns what came of them."""
-    answer = stack.ask("POST", "/faults/count", json={"count": FAULT_TASKS})
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        return "skipped: this stack runs with FAULTS=off"
-    ledger = f"/faults/ledger/{field(read_json(answer, 202), 'batch')}"
-
-    def ended() -> dict[str, Any] | None:
-        seen: dict[str, Any] = stack.read(ledger)
-        return seen if field(seen, "ended") >= FAULT_TASKS else None
-
-    verdict = stack.wait("the end of the counted tasks", ended)
-    if verdict.get("lost") != 0 or verdict.get("doubled") != 0:
-        raise SmokeError(f"the ledger says {verdict}: expected lost 0, doubled 0.\n  GET {stack.api}{ledger}")
-    return f"{FAULT_TASKS} tasks accepted, lost 0, doubled 0"
-
-
-class Once:
-    """Says the first line that it is given and swallows the rest."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say: Callable[[str], None] | None = say
-
-    def __call__(self, line: str) -> None:
-        if self._say:
-            self._say(line)
-        self._say = None
+def _rows(text: str) -> list[str]:
+    known = [step.row for step in ROWS]
+    rows = known if text == "all" else [row.strip() for row in text.split(",")]
+    if unknown := [row for row in rows if row not in known]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no row with an API; those are {', '.join(known)}")
+    return rows
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("app.smoke", description="Sends one real picture through a running stack.")
+    parser = argparse.ArgumentParser("app.smoke", description="Tries what a running stack promises.")
     parser.add_argument("--api", default="http://127.0.0.1:8000", help="the API's address (%(default)s)")
     parser.add_argument("--mail", default="http://127.0.0.1:8025", help="the mail page's address (%(default)s)")
+    parser.add_argument("--rows", type=_rows, help="rows of docs/patterns.md to walk through: all, or like 1,2,12")
     parser.add_argument("--photo", type=Path, default=PHOTO, help="the picture to send (a sample)")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for everything (%(default)g)")
     return parser.parse_args(argv)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -150,7 +50,10 @@ def main(argv: list[str] | None = None) -> int:
         photo = arguments.photo.read_bytes()
         size_of(str(arguments.photo), photo)
         with Stack(arguments.api, arguments.mail, arguments.timeout) as stack:
-            run(stack, photo, lambda line: print(line, flush=True))
+            if arguments.rows:
+                walk(stack, photo, arguments.rows, _say)
+            else:
+                quick.run(stack, photo, _say)
     except (SmokeError, OSError) as error:
         print(f"FAILED    {error}", file=sys.stderr)
         return 1

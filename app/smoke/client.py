@@ -14,6 +14,10 @@ class SmokeError(Exception):
     """A step that failed. Its text says what is wrong, with what value, and what to look at."""
 
 
+class SkippedError(Exception):
+    """A step that this stack cannot take, and why."""
+
+
 class Stack:
     """The running stack, as a client sees it. `deadline` is in seconds of time.monotonic()."""
 

@@ -4,6 +4,7 @@
     GET /api/messages?to=        the same as JSON: id, from, to, subject, date, text
     GET /api/messages/{id}       one mail
     DELETE /api/messages         forgets all mails
+    POST /hooks/{name}           a webhook, kept for GET /api/hooks/{name}
     GET /healthz                 200 while it serves
 
 `from` and `to` are those of the SMTP envelope: who a mail was really sent to, whatever its header says.
@@ -26,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.standins import mail_page
+from app.standins import hooks, mail_page
 from app.standins.mailbox import MAX_MESSAGE_BYTES, Mail, Mailbox
 from app.standins.serving import HttpServer, StandinError, address, end_at_once, listen, refuse_to_start
 
@@ -92,6 +93,7 @@ def http_app(mailbox: Mailbox) -> Starlette:
             Route("/api/messages", forget, methods=["DELETE"]),
             Route("/api/messages/{id:int}", message),
             Route("/healthz", healthz),
+            *hooks.routes(),
         ],
         exception_handlers={HTTPException: _explain},
     )

@@ -5,9 +5,11 @@ from typing import Any, ClassVar
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.mail import MailUnavailableError
+from celery_runtime.tasks.locked import REDIS_AWAY
 from celery_runtime.tasks.retry import RetryingTask
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
+STORES_AWAY = (*REDIS_AWAY, *DATABASE_AWAY)
 
 
 class DatabaseTask(RetryingTask):

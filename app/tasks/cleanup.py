@@ -11,9 +11,11 @@ from app.db import transaction
 from app.models import FAILED, PROCESSING, FaultBatch, FaultEvent, Image, now
 from app.progress import complete, original_key, variant_key, without_mail
 from app.tasks import DatabaseTask
+from celery_runtime.tasks.effect import forget_effects
 
 KEEP_FAULTS = timedelta(days=1)  # the longest soak test, and a night to look at its ledger
 KEEP_DEAD_IMAGES = timedelta(days=7)  # long enough for its owner to ask why, and for a queue that was stopped
+KEEP_EFFECTS = timedelta(days=90)  # no broker delivers a task again after so long
 CHUNK = 100  # rows a transaction, so that no row is locked for long
 
 
@@ -39,6 +41,13 @@ def remove_dead_images() -> int:
     while chunk := _end_chunk():
         removed += sum(chunk)
     return removed
+
+
+@app.task(base=DatabaseTask)
+def remove_old_effects() -> int:
+    """Remove the marks of effects that happened once and cannot be asked for again; returns how many."""
+    with transaction() as session:
+        return forget_effects(session, KEEP_EFFECTS)
 
 
 def _end_chunk() -> list[bool]:

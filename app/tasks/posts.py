@@ -1,26 +1,29 @@
-"""What follows a new post."""
+"""Posts that are published later."""
 
 from uuid import UUID
 
-from celery import Task
+from sqlalchemy import select
 
-from app import mail
+from app import events
 from app.celery import app
 from app.db import transaction
-from app.models import Post, User
-from app.tasks import MailTask
+from app.models import Post, now
+from app.tasks import DatabaseTask
 
 
-@app.task(bind=True, base=MailTask)
-def announce_post(self: Task, post_id: str) -> str | None:
-    """Tell the author that the post is published; returns the address, None when the post is gone.
+@app.task(base=DatabaseTask)
+def publish_post(post_id: str) -> str | None:
+    """Let everybody see the post, and say so; returns its address. The API sends it with an ETA of `publish_at`.
 
-    Delivered twice, it sends the mail twice, under the same Message-ID.
+    None when the author called it off: the row decides that, because a revocation lives in the memory of the workers
+    that heard of it. Delivered twice, it finds the post published.
     """
     with transaction() as session:
-        post = session.get(Post, UUID(post_id))
-        recipient = post and session.get_one(User, post.user_id).email
-    if recipient:
-        text = f"Your post is published:\n/posts/{post_id}\n"
-        mail.send(recipient, "Your post is published", text, mail.message_id(f"post-{post_id}"))
-    return recipient
+        wanted = select(Post).where(Post.id == UUID(post_id)).with_for_update(of=Post)
+        post = session.scalar(wanted)
+        if post is None:
+            return None
+        if post.published_at is None:
+            post.published_at = now()
+            events.publish(session, events.PostPublished(post_id))
+    return f"/posts/{post_id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.scenarios import drain, enqueue, growth, memory, stop, waits
+from bench.scenarios import drain, enqueue, growth, memory, monitoring, stop, waits
 from bench.servers import Servers
 from bench.variants import (
     DIRECT,
@@ -56,6 +56,7 @@ SCENARIOS = (
     Scenario("mixed", waits.measure_mixed, (STOCK_SAFE, PREFORK, DIRECT)),
     Scenario("memory", memory.measure, TRIO, rounds=2),
     Scenario("stop", stop.measure, TRIO),
+    Scenario("monitoring", monitoring.measure, (DIRECT, DIRECT_PLAIN, PREFORK, PREFORK_PLAIN), slow=True),
     Scenario("growth-queued", growth.measure_queued, TRIO, slow=True),
     Scenario("growth-workers", growth.measure_workers, TRIO, slow=True),
     Scenario("growth-queues", growth.measure_queues, TRIO[:2], slow=True),

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from threading import local
 from typing import Any
 
+from celery_runtime import metrics
 from celery_runtime.batches.senders import Item, sender_for
 
 SIZE = 100  # messages; 1000 are no faster, and ten times as many are in doubt when a connection is lost
@@ -72,8 +73,14 @@ class Batch:
         if self.policy is not None:
             send = connection.ensure(self.producer, send, **self.policy)
         self.failed = True
-        with connection._reraise_as_library_errors():  # noqa: SLF001 -- as Celery's send_task does
-            send()
+        began = time.perf_counter()
+        try:
+            with connection._reraise_as_library_errors():  # noqa: SLF001 -- as Celery's send_task does
+                send()
+        except Exception:
+            metrics.count("publish_errors", len(self._held), queue=metrics.OTHER)
+            raise
+        metrics.publishing.add(time.perf_counter() - began)
         self.failed, self._weight = False, 0
 
     def abort(self) -> None:

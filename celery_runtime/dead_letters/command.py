@@ -10,6 +10,7 @@ from typing import Any
 
 from kombu.exceptions import KombuError
 
+from celery_runtime import text_table
 from celery_runtime.dead_letters.boxes import Box, box_of
 from celery_runtime.dead_letters.letter import DeadLetter
 from celery_runtime.dead_letters.selection import Selection, selection
@@ -42,7 +43,7 @@ def _list(connection: Any, chosen: Selection, options: Any) -> int:
     elif not rows:
         print(f"No dead letters {_described(chosen)}.")
     else:
-        _print_table(rows)
+        print(text_table.render([{name: row[name] for name in COLUMNS} for row in rows], WIDTH))
     return 0
 
 
@@ -122,14 +123,6 @@ def _described(chosen: Selection) -> str:
     parts += [f"of task {chosen.task}"] if chosen.task else []
     parts += [f"parked before {chosen.before:%Y-%m-%d %H:%M:%S} UTC"] if chosen.before else []
     return " ".join(parts)
-
-
-def _print_table(rows: list[dict[str, str]]) -> None:
-    table = [dict(zip(COLUMNS, map(str.upper, COLUMNS), strict=True))]
-    table += [{name: " ".join(row[name].split())[:WIDTH] or "-" for name in COLUMNS} for row in rows]
-    widths = {name: max(len(row[name]) for row in table) for name in COLUMNS}
-    for row in table:
-        print("  ".join(row[name].ljust(widths[name]) for name in COLUMNS).rstrip())
 
 
 ACTIONS = {"list": _list, "show": _show, "replay": _replay, "purge": _purge}

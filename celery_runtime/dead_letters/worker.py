@@ -123,7 +123,8 @@ class Parking:
             task_id, name = _identity(message)
             log.error("dead letter: %s[%s] parked in dead.%s: %s: %s", name or "-", task_id or "-", queue, reason, line)
             message.ack_log_error(log, self.connection_errors)
-            metrics.count("dead_letters", queue=queue, reason=reason)
+            known = name if name in self.app.tasks else metrics.OTHER
+            metrics.count("dead_letters", task=known, queue=queue, reason=reason)
         else:
             log.warning("dead letter: %s of %s is another worker's by now", message.delivery_tag, queue)
         return parked
@@ -133,7 +134,7 @@ class Parking:
         note = Note(queue, "not-a-task", reason[:DETAIL], self.hostname)
         if redis.park_malformed(self.task_consumer.channel, tag, element, note):
             log.error("dead letter: parked in dead.%s: not-a-task: %s", queue, note.detail)
-            metrics.count("dead_letters", queue=queue, reason="not-a-task")
+            metrics.count("dead_letters", task=metrics.OTHER, queue=queue, reason="not-a-task")
 
     def _give_back(self, message: Any) -> None:
         try:

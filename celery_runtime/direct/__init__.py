@@ -22,7 +22,7 @@ code decides, and where a child fetches it again as a job once it is due.
 | family.py     | forking, waking and burying children                                                      |
 | supervisor.py | time limits, lost children, leases                                                        |
 | settling.py   | a child's message as a request of Celery's, for everything that its child cannot settle   |
-| events.py     | events of the tasks that children ran                                                     |
+| events.py     | events of the tasks that children ran, through shared memory                              |
 | tallies.py    | numbers of the tasks that children ran                                                    |
 | autoscaler.py | `--autoscale`                                                                             |
 | step.py       | joins pool and consumer: who waits for messages, remote control, refusals                 |

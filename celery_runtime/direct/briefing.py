@@ -6,30 +6,32 @@ from typing import Any
 
 from celery_runtime.direct import internals
 from celery_runtime.direct.family import Family
-from celery_runtime.direct.jobs import Jobs
 from celery_runtime.direct.orders import Order, Orders, TaskOrder
 
 
 class Briefing:
-    def __init__(self, app: Any, orders: Orders, family: Family, jobs: Jobs) -> None:
+    def __init__(self, app: Any, orders: Orders, family: Family) -> None:
         self.app = app
         self.orders = orders
         self.family = family
-        self.jobs = jobs
         self._tasks: list[TaskOrder] = []
+        self._is_listened_to = False
 
     def read_tasks(self) -> None:
         """Look at every task anew: remote control may have changed one. A millisecond for a hundred."""
+        self._is_listened_to = internals.somebody_hears_of_receipts()
         self._tasks = [self._order(name) for name in self.orders.tasks]
 
     def give(self, consumer: Any, *, may_claim: bool) -> None:
         """Write the orders anew, and wake everybody when there is more to do than before."""
         numbers = self.orders.numbers
+        if self._is_listened_to != internals.somebody_hears_of_receipts():
+            self.read_tasks()
         queues = sorted(consumer.task_consumer.channel.active_queues)
         changed = self.orders.publish(queues, self._tasks)
         claim = float(may_claim and bool(queues) and self._has_room(consumer.task_consumer.channel))
         changed |= claim > numbers[Order.CLAIM]
-        numbers[Order.CLAIM], numbers[Order.JOBS] = claim, float(len(self.jobs))
+        numbers[Order.CLAIM] = claim
         numbers[Order.EVENTS] = float(_wants_events(consumer.event_dispatcher))
         if changed:
             self.family.wake_all()
@@ -38,7 +40,8 @@ class Briefing:
         task = self.app.tasks.get(name)
         if task is None:
             return TaskOrder(False, 0, 0)
-        return TaskOrder(internals.runs_plainly(task), task.soft_time_limit or 0, task.time_limit or 0)
+        direct = internals.runs_plainly(task) and not self._is_listened_to
+        return TaskOrder(direct, task.soft_time_limit or 0, task.time_limit or 0)
 
     def _has_room(self, channel: Any) -> bool:
         """As stock does, stop fetching when too much waits here: for its time, for a rate limit, for a child."""

@@ -10,6 +10,7 @@ import resource
 import select
 import signal
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from celery import Celery
@@ -18,7 +19,7 @@ from celery.utils.log import get_logger
 
 from celery_runtime import results
 from celery_runtime.direct import internals
-from celery_runtime.direct.events import Recorder
+from celery_runtime.direct.events import Recorder, Stream
 from celery_runtime.direct.merging import Merging
 from celery_runtime.direct.orders import Order, Orders
 from celery_runtime.direct.pipe import ChildEnd, Kind, unpack
@@ -29,8 +30,8 @@ from celery_runtime.direct.tallies import Tallies
 
 PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between two tries to reach the broker
 LOOK = 30.0  # seconds after which a child looks for messages though nobody woke it
-DAMAGED = 70  # exit code: EX_SOFTWARE of sysexits.h
 
+Outcome = tuple[bool, Any]  # whether it returned, and what
 log = get_logger(__name__)
 
 
@@ -44,12 +45,12 @@ class Terms(NamedTuple):
 
 
 class Ties(NamedTuple):
-    """What a child shares with its parent. `events`: the writing end of a pipe."""
+    """What a child shares with its parent."""
 
     slot: Slot
     orders: Orders
     pipe: ChildEnd
-    events: int
+    events: Stream
 
 
 class _SignalledError(Exception):
@@ -114,7 +115,7 @@ class Child:
             job = bool(orders[Order.JOBS]) and not leaving
             claimed = self.source.step(self.finished, claim=bool(orders[Order.CLAIM]) and not job and not leaving)
             self.finished = None
-            numbers[Field.HELD] = 0.0
+            self.slot.release()
             if claimed is not None:
                 self._handle(claimed)
             elif leaving:
@@ -131,7 +132,10 @@ class Child:
         terms = self.terms
         if terms.max_tasks and self.done >= terms.max_tasks:
             return True
-        return bool(terms.max_memory) and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > terms.max_memory
+        # Not before its first task: below what a process has at its start, the limit would let none run, ever.
+        if not (terms.max_memory and self.done):
+            return False
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > terms.max_memory
 
     def _wait(self) -> None:
         self.pipe.send(Kind.IDLE)
@@ -158,46 +162,58 @@ class Child:
             self._run(claimed, work)
 
     def _run(self, claimed: Claimed, work: Work) -> None:
+        internals.log_receipt(work)
         self.merging.begin(work)
         request, task = work.request, work.task
         began = time.time()
-        number = self.slot.begin(time.monotonic(), work.soft, work.hard)
-        answer: Any = None
-        try:
-            answer = task.__trace__(work.id, request["args"], request["kwargs"], request)
-        except Exception:  # noqa: BLE001 -- what the tracer does not settle, the parent does
-            outcome = (False, internals.current_error())
-        except BaseException:
-            self.slot.end()
-            if self.slot.numbers[Field.STOPPED] != number:
-                self._give(claimed, began, (False, internals.current_error()))
-            raise
-        finally:
-            self._stay_one_process()
-            self.slot.end()
-            kept = self.merging.end()
-        self.done += 1
-        if answer is not None and internals.is_settled_by(answer.info, task):
+        returned, answer = self._attempt(
+            work.soft,
+            work.hard,
+            lambda: task.__trace__(work.id, request["args"], request["kwargs"], request),
+            lambda outcome: self._give(claimed, began, outcome),
+        )
+        kept = self.merging.end()
+        if returned and internals.is_settled_by(answer.info, task):
             self.finished = Finished(claimed.queue, claimed.tag, kept)
             self.tallies.count(work, claimed.queue, began, answer.info)
-            if self.orders.numbers[Order.EVENTS]:
-                self.recorder.record(work, number, began, answer)
+            if self.orders.numbers[Order.EVENTS] and task.send_events:
+                self.recorder.record(work, began, answer)
             return
-        if answer is not None:
+        if returned:
             retval, info, runtime, text = answer
-            outcome = (True, (1, retval, runtime) if info else (0, text, runtime))
+            answer = (1, retval, runtime) if info else (0, text, runtime)
         if kept is not None:
             kept.store()
-        self._give(claimed, began, outcome)
+        self._give(claimed, began, (returned, answer))
 
-    def _give(self, claimed: Claimed, began: float, outcome: tuple[bool, Any]) -> None:
+    def _attempt(self, soft: float, hard: float, call: Callable[[], Any], report: Callable[[Any], None]) -> Outcome:
+        """Run `call` as the task in hand; returns whether it returned, and what, or the error that it raised.
+
+        What ends the process is the outcome too, for `report`, unless the parent asked for it.
+        """
+        number = self.slot.begin(time.monotonic(), soft, hard)
+        try:
+            outcome = (True, call())
+        except Exception:  # noqa: BLE001 -- the parent is told, as by billiard's worker
+            outcome = (False, internals.current_error())
+        except BaseException:
+            self._end_task()
+            if self.slot.numbers[Field.STOPPED] != number:
+                report((False, internals.current_error()))
+            raise
+        self._end_task()
+        self.done += 1
+        return outcome
+
+    def _give(self, claimed: Claimed, began: float, outcome: Outcome) -> None:
         """Let the parent settle a message by Celery's own rules."""
         self.pipe.send(Kind.OUTCOME, (*claimed[:3], began, *outcome))
         self.slot.release()
 
-    def _stay_one_process(self) -> None:
-        if os.getpid() != self.pid:  # a task forked, and this is its child, which may not go on as a worker
+    def _end_task(self) -> None:
+        if os.getpid() != self.pid:  # the task forked, and this is its child, which may not go on as a worker
             os._exit(0)
+        self.slot.end()
 
     # -- jobs
 
@@ -207,21 +223,11 @@ class Child:
         if length is None:
             return False
         run, args, kwargs, soft, hard = unpack(self.slot.read(length))
-        number = self.slot.begin(time.monotonic(), soft, hard)
-        try:
-            outcome = (True, run(*args, **kwargs))
-        except Exception:  # noqa: BLE001 -- as billiard's worker does
-            outcome = (False, internals.current_error())
-        except BaseException:
-            self.slot.end()
-            if self.slot.numbers[Field.STOPPED] != number:
-                self.pipe.send(Kind.RESULT, (False, internals.current_error()))
-            raise
-        finally:
-            self._stay_one_process()
-            self.slot.end()
-        self.done += 1
-        self.pipe.send(Kind.RESULT, outcome)
+
+        def report(outcome: Outcome) -> None:
+            self.pipe.send(Kind.RESULT, outcome)
+
+        report(self._attempt(soft, hard, lambda: run(*args, **kwargs), report))
         return True
 
     # -- signals

@@ -9,7 +9,6 @@ from celery.utils.log import get_logger
 
 from celery_runtime.direct.family import Member
 from celery_runtime.direct.jobs import Jobs
-from celery_runtime.direct.orders import Order, Orders
 from celery_runtime.direct.pipe import Kind
 from celery_runtime.direct.settling import Settling
 
@@ -19,9 +18,8 @@ log = get_logger(__name__)
 class Conversation:
     """stopping: whether children that wait are to leave."""
 
-    def __init__(self, jobs: Jobs, orders: Orders) -> None:
+    def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
-        self.orders = orders
         self.settling: Settling | None = None
         self.stopping = False
 
@@ -60,7 +58,6 @@ class Conversation:
     def _give_job(self, member: Member) -> None:
         pipe: Any = member.pipe  # it has just spoken
         job = self.jobs.take()
-        self.orders.numbers[Order.JOBS] = float(len(self.jobs))
         if job is None:
             pipe.answer(None)
             return

@@ -12,6 +12,7 @@ from billiard.context import ForkContext
 from celery.signals import worker_before_create_process
 from celery.utils.log import get_logger
 
+from celery_runtime import metrics
 from celery_runtime.direct.child import Child, Terms, Ties
 from celery_runtime.direct.events import Stream
 from celery_runtime.direct.orders import Orders
@@ -42,6 +43,7 @@ class Member:
         self.request: Any = None
         self.sequence = -1
         self.served = False  # whether the child came so far as to wait for messages
+        self.overdue = False  # was killed for its hard time limit
         self.not_before = 0.0  # monotonic seconds; no child is forked sooner
 
     @property
@@ -137,6 +139,9 @@ class Family:
         process = member.process
         process.join()
         exitcode = process.exitcode
+        if not member.slot.numbers[Field.QUIT]:
+            metrics.count("child_restarts", reason=_why(member, exitcode))
+        member.overdue = False
         if exitcode:
             self.deaths += 1
             log.error("direct: the pool child %s ended with exit code %s", process.pid, exitcode)
@@ -150,7 +155,6 @@ class Family:
         member.sequence = -1
         if member.leaves:
             self.members.remove(member)
-            member.stream.close()
             member.slot.close()
 
     def wake_all(self) -> None:
@@ -161,5 +165,12 @@ class Family:
         for other in self.members:
             if other.pipe is not None:
                 other.pipe.close()
-        ties = Ties(member.slot, self.orders, pipe, member.stream.writing)
+        ties = Ties(member.slot, self.orders, pipe, member.stream)
         Child(self.app, self.hostname, ties, self.terms).run()
+
+
+def _why(member: Member, exitcode: int) -> str:
+    """One of CHILD_ENDS."""
+    if member.overdue:
+        return "time_limit"
+    return "lost" if exitcode else "recycled"

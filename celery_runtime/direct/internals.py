@@ -12,19 +12,22 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 import weakref
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
 from celery import signals, states
-from celery.app.trace import task_has_custom
+from celery.app.trace import LOG_RECEIVED, task_has_custom
 from celery.concurrency import prefork
 from celery.utils.imports import symbol_by_name
 from celery.utils.serialization import get_pickleable_etype, get_pickleable_exception
-from celery.utils.time import utcoffset
 from celery.worker import state, strategy
 from celery.worker.request import Request
+
+from celery_runtime.event_batches import Encoded
 
 STRATEGY = "celery.worker.strategy:default"
 initialize = prefork.process_initializer  # (app, hostname): builds the tracers, sends worker_process_init
@@ -42,6 +45,21 @@ def runs_plainly(task: Any) -> bool:
     known = (Request.__module__, "celery_runtime")
     own = [base for base in request.__mro__ if issubclass(base, Request) and not base.__module__.startswith(known)]
     return bool(task.Strategy == STRATEGY and not own and task.acks_late and not task.rate_limit)
+
+
+def somebody_hears_of_receipts() -> bool:
+    """Whether this process is to be told of each task that is received, which children are not."""
+    return bool(signals.task_received.receivers)
+
+
+def log_receipt(work: Any) -> None:
+    """Log what stock's strategy does, for whoever looks for a task's first line."""
+    if not strategy.logger.isEnabledFor(logging.INFO):
+        return
+    request, name = work.request, work.request.get("shadow") or work.task.name
+    args, kwargs = request.get("argsrepr") or "", request.get("kwargsrepr") or ""
+    context = {"id": work.id, "name": name, "args": args, "kwargs": kwargs, "eta": None}
+    strategy.logger.info(LOG_RECEIVED, context, extra={"data": context})
 
 
 def nobody_looks_after(task: Any) -> bool:
@@ -120,17 +138,13 @@ def accept(request: Any, pid: int, began: float) -> None:
     state.active_requests.add(request)
 
 
-def buffer_event(eventer: Any, kind: str, timestamp: float, **fields: Any) -> None:
-    """Add an event of a task to what is sent next; `timestamp`: Unix seconds."""
-    fields |= {
-        "type": kind,
-        "timestamp": timestamp,
-        "hostname": eventer.hostname,
-        "pid": eventer.pid,
-        "clock": eventer.clock.forward(),
-        "utcoffset": utcoffset(),
-    }
-    eventer._group_buffer["task"].append(fields)  # noqa: SLF001
+def buffer_event(eventer: Any, text: str) -> None:
+    """Add an event to what is sent next: the JSON of an object that ends before the value of its clock."""
+    text = f"{text}{eventer.clock.forward()}}}"
+    buffer = eventer._group_buffer["task"]  # noqa: SLF001
+    buffer.append(Encoded(text) if getattr(eventer, "takes_encoded", False) else json.loads(text))
+    if len(buffer) >= eventer.buffer_limit:
+        eventer.flush(errors=False)
 
 
 def apply_remote_control(consumer: Any, before: Any, after: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from celery_runtime.direct.orders import Order, Orders
 from celery_runtime.direct.pipe import pack
 
 
@@ -55,9 +56,10 @@ class Job:
 
 
 class Jobs:
-    """The line of those that no child has yet."""
+    """The line of those that no child has yet; the children are told how many there are."""
 
-    def __init__(self) -> None:
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
         self._waiting: deque[Job] = deque()
 
     def __len__(self) -> int:
@@ -65,12 +67,19 @@ class Jobs:
 
     def add(self, job: Job) -> None:
         self._waiting.append(job)
+        self._tell()
 
     def take(self) -> Job | None:
-        return self._waiting.popleft() if self._waiting else None
+        job = self._waiting.popleft() if self._waiting else None
+        self._tell()
+        return job
 
     def withdraw(self, job: Job) -> bool:
         if job not in self._waiting:
             return False
         self._waiting.remove(job)
+        self._tell()
         return True
+
+    def _tell(self) -> None:
+        self._orders.numbers[Order.JOBS] = float(len(self._waiting))

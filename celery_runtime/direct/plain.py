@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 from typing import Any, NamedTuple
 
-from celery import signals
 from kombu.compression import decompress
 
 from celery_runtime.dead_letters.faults import JSON, wrong_arguments, wrong_options
@@ -62,7 +61,7 @@ class Reader:
         info = properties.get("delivery_info")
         if info and info.get("redelivered"):
             return None
-        if self.orders.perhaps_revoked(headers["id"]) or signals.task_received.receivers:
+        if self.orders.perhaps_revoked(headers["id"]):
             return None
         if payload["content-type"] != JSON or payload["content-encoding"] != "utf-8":
             return None

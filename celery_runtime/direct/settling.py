@@ -202,4 +202,4 @@ def _count_start(request: Any) -> None:
     """Count for a child what it did not live to count, or did not settle. The end is counted by the request."""
     if hasattr(request, "tally"):
         request.tally.received += 1
-        request.tally.started += 1
+        request.count_start()

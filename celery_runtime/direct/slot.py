@@ -26,12 +26,11 @@ class Field(IntEnum):
     SOFT = 4  # time limits of the running task in seconds, 0: none
     HARD = 5
     BEGAN = 6  # 1 once the task of the message in hand was begun
-    EVENTS_LOST = 7
     # written by the parent
-    SOFT_SENT = 8  # the SEQUENCE whose soft limit is over
-    STOPPED = 9  # the SEQUENCE that is to be interrupted
-    ANNOUNCED = 10  # the SEQUENCE whose start was told as an event
-    QUIT = 11  # 1: settle what is in hand and end
+    SOFT_SENT = 7  # the SEQUENCE whose soft limit is over
+    STOPPED = 8  # the SEQUENCE that is to be interrupted
+    ANNOUNCED = 9  # the SEQUENCE whose start was told as an event
+    QUIT = 10  # 1: settle what is in hand and end
 
 
 _NUMBERS = 8 * len(Field)
@@ -131,7 +130,7 @@ class Slot:
     def look(self) -> Look:
         """What the child has in hand now; raises DamagedError."""
         numbers = self.numbers
-        read = [numbers[field] for field in range(Field.EVENTS_LOST)]
+        read = [numbers[field] for field in range(Field.SOFT_SENT)]
         if not all(map(math.isfinite, read)) or min(read) < 0 or read[Field.HELD] > 1:
             raise DamagedError(f"its numbers are {read}")
         held = bool(read[Field.HELD])

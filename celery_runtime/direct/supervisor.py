@@ -11,8 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from celery.utils.log import get_logger
-
 from celery_runtime.direct.family import Family, Member
 from celery_runtime.direct.orders import Order
 from celery_runtime.direct.settling import Settling
@@ -21,8 +19,6 @@ from celery_runtime.direct.slot import DamagedError, Field, Look
 TICK = 0.1  # seconds
 ANNOUNCE = 0.1  # seconds; a task that runs for longer is told of while it runs
 BURIAL = 5.0  # seconds until a killed process is gone
-
-log = get_logger(__name__)
 
 
 class Supervisor:
@@ -49,9 +45,7 @@ class Supervisor:
         self.hear(member)
         if self.settling is not None:
             self.settling.lose(member)
-        self.family.bury(member)
-        if member in self.family.members:
-            self._give_birth(member)
+        self._replace(member)
 
     def held(self) -> list[tuple[str, str]]:
         """The (queue, delivery tag) of every message that a child holds; safe in any thread."""
@@ -72,8 +66,7 @@ class Supervisor:
     def _look_at(self, member: Member) -> None:
         try:
             look = member.slot.look()
-        except DamagedError as error:
-            log.error("direct: the pool child %s wrote over its slot and is replaced: %s", member.pid, error)  # noqa: TRY400
+        except DamagedError:  # told when it is buried
             self._kill(member)
             self.bury(member)
             return
@@ -110,8 +103,12 @@ class Supervisor:
         if self.settling is not None and member.job is None:
             self.settling.show(member)
         self._kill(member)
+        member.overdue = True
         if self.settling is not None:
             self.settling.time_out(member, look.hard)
+        self._replace(member)
+
+    def _replace(self, member: Member) -> None:
         self.family.bury(member)
         if member in self.family.members:
             self._give_birth(member)

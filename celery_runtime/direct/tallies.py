@@ -14,14 +14,16 @@ from typing import Any
 
 from celery import states
 
-from celery_runtime.metrics import BOUNDS, OUTCOMES, Tally
+from celery_runtime.metrics.times import EXAMPLE_LASTS, LONGEST_ID, MOST, OUTCOMES, Tally, run_bounds, wait_bounds
 from celery_runtime.task_metrics import OTHER, PUBLISHED
 
 ROWS = 256  # tasks times queues that are told apart; what comes later is counted in the last row
 NAME = 160  # bytes of a queue's name
-_TIMES = len(BOUNDS) + 2  # the buckets and their sum
+_SUM, _SLOWEST, _AT = MOST + 1, MOST + 2, MOST + 3  # after the buckets: their sum, and the example's numbers
+_TIMES = MOST + 4
 _NUMBERS = 2 + 2 + len(OUTCOMES) + 2 * _TIMES  # used and task; received and started; outcomes; run and wait
-_ROW = 8 * _NUMBERS + NAME
+_NAMES = 8 * _NUMBERS  # then the queue's name, and the ids of the two examples
+_ROW = _NAMES + NAME + 2 * LONGEST_ID
 SIZE = ROWS * _ROW  # bytes
 _RECEIVED, _STARTED, _OUTCOMES = 2, 3, 4
 _RUN = _OUTCOMES + len(OUTCOMES)
@@ -34,66 +36,77 @@ class Tallies:
 
     def __init__(self, memory: memoryview) -> None:
         self._rows = [memory[start : start + _ROW] for start in range(0, SIZE, _ROW)]
-        self._numbers = [row[: 8 * _NUMBERS].cast("d") for row in self._rows]
+        self._numbers = [row[:_NAMES].cast("d") for row in self._rows]
         self._known: dict[tuple[int, str], Any] = {}
+        self._bounds = run_bounds(), wait_bounds()
 
     # -- the child's side
 
     def count(self, work: Any, queue: str, began: float, info: Any) -> None:
         """Count one delivery from its receipt to its end. `began`: Unix seconds."""
-        numbers = self._known.get((work.place, queue)) or self._row(work.place, queue)
+        row, numbers = self._known.get((work.place, queue)) or self._row(work.place, queue)
         numbers[_RECEIVED] += 1
         numbers[_STARTED] += 1
         outcome = "succeeded" if info is None else _OUTCOME_OF[info.state]
         numbers[_OUTCOMES + OUTCOMES.index(outcome)] += 1
-        _add(numbers, _RUN, time.time() - began)
+        now = time.time()
+        times = [(0, _RUN, now - began)]
         published = work.request.get(PUBLISHED)
         if isinstance(published, int | float):
-            _add(numbers, _WAIT, max(began - published, 0.0))
+            times.append((1, _WAIT, max(began - published, 0.0)))
+        for which, start, seconds in times:
+            numbers[start + bisect_left(self._bounds[which], seconds)] += 1
+            numbers[start + _SUM] += seconds
+            if seconds >= numbers[start + _SLOWEST] or now - numbers[start + _AT] > EXAMPLE_LASTS:
+                place = _NAMES + NAME + which * LONGEST_ID
+                row[place : place + LONGEST_ID] = work.id.encode()[:LONGEST_ID].ljust(LONGEST_ID, b"\0")
+                numbers[start + _SLOWEST], numbers[start + _AT] = seconds, now
 
     def _row(self, task: int, queue: str) -> Any:
         """The row of a task from a queue: the one that an earlier child used, or the next that is free."""
         for row, numbers in zip(self._rows[:-1], self._numbers[:-1], strict=True):
             if not numbers[0]:
-                row[8 * _NUMBERS :] = queue.encode()[:NAME].ljust(NAME, b"\0")
+                row[_NAMES : _NAMES + NAME] = queue.encode()[:NAME].ljust(NAME, b"\0")
                 numbers[1], numbers[0] = float(task), 1.0
             elif (int(numbers[1]), _name(row)) != (task, queue):
                 continue
-            self._known[task, queue] = numbers
-            return numbers
+            self._known[task, queue] = row, numbers
+            return row, numbers
         last = self._numbers[-1]
         last[1], last[0] = -1.0, 1.0
-        self._known[task, queue] = last
-        return last
+        self._known[task, queue] = self._rows[-1], last
+        return self._rows[-1], last
 
     # -- the parent's side
 
     def read(self, tasks: list[str]) -> Iterable[tuple[tuple[str, str], Tally]]:
         """Yield the numbers of each (task, queue)."""
         for row, numbers in zip(self._rows, self._numbers, strict=True):
+            if not numbers[0]:
+                continue
             read = numbers.tolist()
-            if not read[0] or not all(map(math.isfinite, read)):  # nothing yet, or written over
+            if not all(map(math.isfinite, read)):  # written over
                 continue
             task = int(read[1])
             names = (tasks[task], _name(row)) if 0 <= task < len(tasks) else (OTHER, OTHER)
-            yield names, _tally(read)
+            yield names, self._tally(row, read)
+
+    def _tally(self, row: memoryview, numbers: Sequence[float]) -> Tally:
+        tally = Tally()
+        tally.received, tally.started = int(numbers[_RECEIVED]), int(numbers[_STARTED])
+        for place, outcome in enumerate(OUTCOMES):
+            tally.outcomes[outcome] = int(numbers[_OUTCOMES + place])
+        for which, (times, start) in enumerate(((tally.run, _RUN), (tally.wait, _WAIT))):
+            times.counts = [int(number) for number in numbers[start : start + len(times.counts)]]
+            times.total = numbers[start + _SUM]
+            task_id = _text(row, _NAMES + NAME + which * LONGEST_ID, LONGEST_ID)
+            times.example = numbers[start + _SLOWEST], task_id, numbers[start + _AT]
+        return tally
 
 
 def _name(row: memoryview) -> str:
-    return bytes(row[8 * _NUMBERS :]).rstrip(b"\0").decode(errors="replace")
+    return _text(row, _NAMES, NAME)
 
 
-def _add(numbers: Any, start: int, seconds: float) -> None:
-    numbers[start + bisect_left(BOUNDS, seconds)] += 1
-    numbers[start + _TIMES - 1] += seconds
-
-
-def _tally(numbers: Sequence[float]) -> Tally:
-    tally = Tally()
-    tally.received, tally.started = int(numbers[_RECEIVED]), int(numbers[_STARTED])
-    for place, outcome in enumerate(OUTCOMES):
-        tally.outcomes[outcome] = int(numbers[_OUTCOMES + place])
-    for times, start in ((tally.run, _RUN), (tally.wait, _WAIT)):
-        times.counts = [int(number) for number in numbers[start : start + _TIMES - 1]]
-        times.total = numbers[start + _TIMES - 1]
-    return tally
+def _text(row: memoryview, start: int, size: int) -> str:
+    return bytes(row[start : start + size]).rstrip(b"\0").decode(errors="replace")

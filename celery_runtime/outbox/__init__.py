@@ -5,7 +5,7 @@ with a process that is killed in between, or with a broker that is away. Here it
 
     with transaction() as session:
         session.add(post)
-        outbox.send(session, app.signature("app.tasks.posts.announce_post", args=[str(post.id)]))
+        outbox.send(session, app.signature("app.tasks.notices.announce_post", args=[str(post.id)]))
 
 After the commit a thread of this process publishes it at once. What that thread could not publish (the process was
 killed, the broker is away) the task `celery_runtime.outbox.relay` does: have Beat send it every few seconds, and let

@@ -19,14 +19,13 @@ import inspect
 import random
 from typing import Any, Literal
 
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Retry
 from celery.utils.log import get_task_logger
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from celery_runtime.tasks import RuntimeTask
 from celery_runtime.tasks.lock_lease import LockLease, LockLostError
-from celery_runtime.tasks.retry import SHORTEST
 
 __all__ = ["LockHeldError", "LockLostError", "LockedTask"]
 
@@ -104,16 +103,5 @@ class LockedTask(RuntimeTask):
         raise Ignore
 
     def _wait(self, reason: str) -> Retry:
-        """Publish this task again for later, and return what tells Celery so.
-
-        Not by `retry()`, which would use up tries and, when it cannot publish, drop the message.
-        """
         # At random, so that those who wait do not march in step.
-        pause = max(SHORTEST, self.lock_delay * random.uniform(0.5, 1.5))  # noqa: S311
-        later = self.signature_from_request(self.request, countdown=pause)
-        if not self.request.is_eager:
-            try:
-                later.apply_async()
-            except Exception as error:
-                raise Reject(error, requeue=True) from error
-        return Retry(reason, when=pause, is_eager=self.request.is_eager, sig=later)
+        return self.postpone(self.lock_delay * random.uniform(0.5, 1.5), reason)  # noqa: S311

@@ -16,12 +16,8 @@ from typing import Any, ClassVar
 
 from celery.exceptions import Ignore, Reject, Retry
 
-from celery_runtime.tasks import RuntimeTask
+from celery_runtime.tasks import SHORTEST, RuntimeTask
 from celery_runtime.tasks.signals import give_up
-
-# Seconds. The next try is published before the state of this one is stored: with no pause between them, the SUCCESS
-# of another worker was overwritten by RETRY, and stayed so. RabbitMQ's delayed delivery refuses less than a second.
-SHORTEST = 1
 
 
 class RetryingTask(RuntimeTask):

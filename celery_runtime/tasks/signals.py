@@ -18,6 +18,8 @@ from celery import signals
 from celery.exceptions import TimeLimitExceeded
 from celery.utils.dispatch import Signal
 
+from celery_runtime import metrics
+
 log = logging.getLogger("celery_runtime.tasks")
 
 task_gave_up = Signal(
@@ -35,6 +37,8 @@ def connect() -> None:
 def give_up(task: Any, exception: BaseException, *, fallback: bool) -> None:
     """Log that `task`, which runs, ends without having done its work, and send `task_gave_up`."""
     _give_up(task, _facts(task.name, task.request), exception, fallback)
+    if fallback:
+        metrics.count("fallbacks", task=task.name)  # its delivery counts as a success
 
 
 def _give_up(sender: Any, facts: dict[str, Any], exception: BaseException, fallback: bool) -> None:

@@ -11,7 +11,9 @@ if [ "${YES:-}" != 1 ]; then
   [ "$answer" = yes ] || { say "Nothing was removed."; exit 1; }
 fi
 running down --volumes --remove-orphans
-built=$(docker images --filter label=celery-blueprint.built=1 --quiet | sort -u)
-# shellcheck disable=SC2086  # a list of ids
-[ -z "$built" ] || docker rmi --force $built >/dev/null
+kept=0
+for image in $(docker images --filter label=celery-blueprint.built=1 --quiet | sort -u); do
+  docker rmi --force "$image" >/dev/null 2>&1 || kept=$((kept + 1)) # a container of another project runs it
+done
 say "Removed the project $PROJECT with its data, and the images built here. Settings and passwords stay in deploy/compose."
+[ "$kept" = 0 ] || say "$kept of the images stay: containers use them. docker ps --all says which."

@@ -72,7 +72,7 @@ check_queues() {
 start() {
   say "Stack: starting ($PROJECT, broker $BROKER)"
   # The servers read their configuration as users of their own; a checkout may keep its files to its owner (umask 077).
-  chmod -R a+rX "$here/config" "$here/../prometheus" "$here/../../grafana/provisioning"
+  chmod -R a+rX "$here/config" "$here/../prometheus" "$here/../../grafana/"{provisioning,dashboards}
   compose "$mode" --progress quiet up --detach --no-build --remove-orphans || explain
   running exec -T api python -m app.smoke --api http://127.0.0.1:8000 --mail http://mail:8025 || explain
   wait_until_healthy || explain

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Makes the two images that every build without a registry starts from: Debian 13 and, on it, Python 3.13.
+# base.sh: makes the two images that every build without a registry starts from: Debian 13 and, on it, Python 3.13.
 # Both must exist before `docker compose build`, which builds everything else in any order.
-# Says nothing and is quick when they are there.
+# Says nothing and is quick when they are there. base.sh bookworm: makes that Debian's image alone.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=deploy/hosts/apt.sh
 . "$here/../hosts/apt.sh"
 
-DEBIAN=celery-blueprint/debian:trixie
+SUITE=${1:-trixie}
+DEBIAN=celery-blueprint/debian:$SUITE
 PYTHON=celery-blueprint/python:trixie
 
 main() {
   present "$DEBIAN" || make_debian
-  present "$PYTHON" || make_python
+  [ "$SUITE" != trixie ] || present "$PYTHON" || make_python
 }
 
 present() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -32,8 +33,8 @@ make_debian() {
 # The sources of the host's mirror serve this build only; settings.sh hands them to each later one.
 bootstrap() {
   # shellcheck disable=SC2016  # the hook's shell expands it
-  apt_sources trixie | mmdebstrap --variant=minbase --dpkgopt="$here/dpkg-slim.conf" \
-    --customize-hook='rm "$1/etc/apt/sources.list"' trixie "$1" -
+  apt_sources "$SUITE" | mmdebstrap --variant=minbase --dpkgopt="$here/dpkg-slim.conf" \
+    --customize-hook='rm "$1/etc/apt/sources.list"' "$SUITE" "$1" -
 }
 
 make_python() {

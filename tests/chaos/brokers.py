@@ -88,6 +88,8 @@ class Redis(Broker):
         return lasting
     """
 
+    KEYS = "return redis.call('DBSIZE') - #redis.call('KEYS', 'celery-task-meta-*')"
+
     def __init__(self, lab):
         self.password = lab.secret("redis_password")
         super().__init__(self.server(lab, "redis"))
@@ -126,6 +128,10 @@ class Redis(Broker):
     def lasting_replies(self):
         """Reply lists of remote control that never expire."""
         return int(self.ask("eval", self.LASTING_REPLIES, "0"))
+
+    def keys(self):
+        """How many there are that are not results."""
+        return int(self.ask("eval", self.KEYS, "0"))
 
     def cut_clients(self):
         self.cli("client", "kill", "type", "normal")

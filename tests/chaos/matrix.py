@@ -24,7 +24,8 @@ class Row:
     """number: in the matrix; story: the function that plays it.
 
     brokers: where it means something.
-    alone: it disturbs others that use the same servers, or measures what others would disturb.
+    alone: it disturbs others that use the same servers.
+    measured: its full form measures what others would disturb.
     """
 
     number: int
@@ -32,13 +33,17 @@ class Row:
     story: Any
     brokers: tuple[str, ...]
     alone: bool
+    measured: bool
+
+    def needs_quiet(self, *, full):
+        return self.alone or (self.measured and full)
 
 
-def row(number, title, *, brokers=BROKERS, alone=False):
+def row(number, title, *, brokers=BROKERS, alone=False, measured=False):
     """Register the decorated function as a row of the matrix."""
 
     def register(story):
-        ROWS[number] = Row(number, title, story, brokers, alone)
+        ROWS[number] = Row(number, title, story, brokers, alone, measured)
         return story
 
     return register
@@ -82,7 +87,8 @@ class Matrix:
         plays: pairs of a row's number and a broker. Returns the future outcome of each.
         """
         plain = options.get("celery", "runtime") == "runtime" and not options.get("off")
-        beside = [play for play in plays if plain and not ROWS[play[0]].alone]
+        full = options.get("full", True)
+        beside = [(number, broker) for number, broker in plays if plain and not ROWS[number].needs_quiet(full=full)]
         outcomes = {play: self.beside.submit(self.run, *play, **options) for play in beside}
         self.alone.submit(wait, list(outcomes.values()))
         for play in plays:

@@ -98,12 +98,13 @@ class Process:
         return code, output.decode(errors="replace")
 
     def footprint(self):
-        """Resident memory in MiB and open files of the main process."""
-        code, said = self.run("python", "-c", FOOTPRINT)
-        if code:
-            raise RuntimeError(f"{self.name}: {said}")
-        memory, files = said.split()
-        return int(memory) / 1024, int(files)
+        """Resident memory in MiB and open files of the main process.
+
+        Asked until it answers: the Engine loses the output of a short command now and then (moby#27289).
+        """
+        said = until(lambda: self.run("python", "-c", FOOTPRINT)[1], f"{self.name} to tell its footprint")
+        memory, files = map(int, said.split())
+        return memory / 1024, files
 
     def cut_off(self):
         """Take it out of the broker's network; its connections are left without a word."""

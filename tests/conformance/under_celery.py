@@ -1,24 +1,34 @@
 """A pytest plugin that puts this runtime under Celery's own tests, whose files stay as they were published.
 
 The apps of its fixtures, and with them the worker that all of its tests share, are given to `celery_runtime.install` as
-`celery_runtime.wrap` does it. What one of their tests sets for itself stays set: it is what that test is about.
+`celery_runtime.wrap` does it, and where they ask for prefork, which is stock's default, they get the runtime's default.
+What one of their tests sets for itself stays set: it is what that test is about.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import celery.contrib.pytest
 from celery import Celery
+from celery.contrib.testing import worker
 
 import celery_runtime
+from celery_runtime.queues import load_queues
+from celery_runtime.settings import RuntimeSettings, load
 
 FROM_THE_RUNTIME = {"broker_url", "result_backend"}  # the same servers, as the runtime reads them from its environment
 
 
 def pytest_configure() -> None:
+    _install_on_every_app()
+    _use_the_default_pool()
+
+
+def _install_on_every_app() -> None:
     create = celery.contrib.pytest._create_app
 
     @contextmanager
@@ -31,3 +41,15 @@ def pytest_configure() -> None:
             yield app
 
     celery.contrib.pytest._create_app = create_and_install
+
+
+def _use_the_default_pool() -> None:
+    start, settings = worker.start_worker, load(RuntimeSettings)
+    (queue,) = load_queues(settings.queues_file).values()
+    default = queue.pool_on(settings.broker, claims=settings.has("claim"))
+
+    @functools.wraps(start)
+    def start_with_default(app: Celery, *args: Any, pool: str = "solo", **options: Any) -> Any:
+        return start(app, *args, pool=default if pool == "prefork" else pool, **options)
+
+    worker.start_worker = start_with_default

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.ports import free_ports
+
 ROOT = Path(__file__).parents[2]
 PORTS = ("API_PORT", "MAIL_HTTP_PORT", "MAIL_SMTP_PORT", "AI_PORT")
 
@@ -75,16 +77,9 @@ class Dev:
                 assert client.connect_ex(("127.0.0.1", int(self.environ[name]))), f"{name} still answers"
 
 
-def free_ports() -> dict[str, str]:
-    """A free port for each variable; all are held until the last is found, so none comes twice."""
-    with contextlib.ExitStack() as held:
-        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORTS]
-        return {name: str(listener.getsockname()[1]) for name, listener in zip(PORTS, listeners, strict=True)}
-
-
 @pytest.fixture
 def ports():
-    return free_ports()
+    return free_ports(PORTS)
 
 
 @pytest.fixture

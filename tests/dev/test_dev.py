@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from app.smoke.__main__ import main as smoke
-from tests.dev.conftest import free_ports
+from tests.dev.conftest import PORTS
+from tests.ports import free_ports
 
 
 def test_a_picture_goes_through_ctrl_c_ends_everything_and_data_stays(dev, capsys):
@@ -72,7 +73,7 @@ def test_a_second_run_in_the_same_folder_is_refused(dev):
     run = dev()
     run.wait_until_ready()
 
-    second = dev(**free_ports())
+    second = dev(**free_ports(PORTS))
     assert second.process.wait(timeout=20) == 2
     assert f"is in use by another `make dev`, process {run.process.pid}." in second.output
     assert run.interrupt() == 0

@@ -11,27 +11,62 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image is not to be ha
 
 import gc
 import importlib
+import re
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from uuid import uuid4
 
 import docker
 import psutil
 import pytest
+from docker.errors import APIError
 from redis import Redis
 from testcontainers.core.container import DockerContainer
+from xdist.scheduler import LoadScopeScheduling
 
+from tests import brokers
 from tests.images import image_names
 from tests.integration.processes import Service
 from tests.integration.redis_peers import Peer
-from tests.integration.redis_servers import answers
+from tests.integration.redis_servers import answers, make_certificates
 
 ROOT = Path(__file__).parents[2]
 LABEL = "celery-blueprint.integration"
 PASSWORD = "integration"
+WITH_THE_APP = ("patterns/", "test_drain", "test_outages", "test_page", "test_publishing", "test_tasks")
+QUICK = {("redis", "direct"), ("redis", "threads"), ("redis", "solo"), ("rabbitmq", "direct")}
+
+rabbitmq_is_slow = brokers.rabbitmq_is_slow("broker")
+on_each_pool = pytest.mark.parametrize(
+    ("broker", "pool"),
+    [
+        pytest.param(broker, pool, marks=() if (broker, pool) in QUICK else pytest.mark.slow)
+        for broker in ("redis", "rabbitmq")
+        for pool in ("direct", "prefork", "threads", "solo")
+    ],
+    indirect=["broker"],
+    scope="session",
+)
+
+
+class ByApp(LoadScopeScheduling):
+    """One process has the tests of the whole app on one broker, so that it starts once; of the others a file at a time.
+
+    Whoever has the most tests begins, which are the two with the app.
+    """
+
+    def _split_scope(self, nodeid):
+        file = nodeid.partition("::")[0]
+        broker = re.search(r"[-\[](redis|rabbitmq)[-\]]", nodeid)
+        return broker[1] if broker and file.removeprefix("tests/integration/").startswith(WITH_THE_APP) else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByApp(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -69,11 +104,15 @@ def containers():
 
 
 def _remove_leftovers():
-    """Remove the containers of runs that were killed before they could."""
+    """Remove the containers of runs that were killed before they could; other test processes do so too."""
     client = docker.from_env()
-    for container in client.containers.list(all=True, filters={"label": LABEL}):
+    for container in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True):
         if not psutil.pid_exists(int(container.labels[LABEL])):
-            container.remove(force=True, v=True)
+            try:
+                container.remove(force=True, v=True)
+            except APIError as error:
+                if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # gone, or just about to be
+                    raise
     client.close()
 
 
@@ -255,3 +294,9 @@ def until(condition, seconds=30):
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A folder with a certificate authority, and a server's certificate for 127.0.0.1."""
+    return make_certificates(tmp_path_factory.mktemp("tls"))

@@ -28,9 +28,10 @@ class Service:
 
     def start_all(self):
         self.run("migrate", [sys.executable, "-m", "app.migrate"])
-        api, smtp, mail = free_port(), free_port(), free_port()
-        self.environment |= {"API_PORT": str(api), "SMTP_PORT": str(smtp)}
+        api, smtp, mail, ai = (free_port() for _ in range(4))
+        self.environment |= {"API_PORT": str(api), "SMTP_PORT": str(smtp), "AI_BASE_URL": f"http://127.0.0.1:{ai}/v1"}
         self.start("mail", ["-m", "app.standins.mail"], MAIL_SMTP_PORT=smtp, MAIL_HTTP_PORT=mail, MAIL_HOST="127.0.0.1")
+        self.start("ai", ["-m", "app.standins.ai"], AI_PORT=ai, AI_HOST="127.0.0.1")
         self.start("api", ["-m", "app.api"], API_HOST="127.0.0.1")
         for queue in load_queues(ROOT / "queues.toml"):
             self.start_worker(queue)
@@ -103,13 +104,13 @@ class Service:
             if client:
                 client.close()
 
-    def wait(self, condition, what, seconds=60):
+    def wait(self, condition, what, seconds=60, pause=0.1):
         deadline = time.monotonic() + seconds
         while not condition():
             dead = [name for name, process in self.processes.items() if process.poll() not in (None, 0)]
             assert not dead, f"{dead[0]} ended:\n{self.log(dead[0])}"
             assert time.monotonic() < deadline, f"waited {seconds} s for {what}\n{self.tails()}"
-            time.sleep(0.1)
+            time.sleep(pause)
 
     def log(self, name):
         return (self.logs / f"{name}.log").read_text(errors="replace")

@@ -13,15 +13,13 @@ from redis.exceptions import RedisError
 from app.dev.private_redis import find_server
 from tests.ports import free_port
 
-CLUSTER_BUS = 55_535  # of a port above it the port of the cluster bus would be none
-
 
 class LocalServer:
     """A redis-server on a free port of this machine; `options` are further lines of redis.conf."""
 
     def __init__(self, folder, *options, password="", sentinel=False):
         self.folder = folder
-        self.port = next(port for port in iter(free_port, None) if port < CLUSTER_BUS)
+        self.port = free_port()
         self.password = password
         if password:
             options = (*options, f"requirepass {password}", f"masterauth {password}")
@@ -90,3 +88,19 @@ def full(admin):
     finally:
         with contextlib.suppress(RedisError):
             admin.config_set("maxmemory", 0)
+
+
+def make_certificates(folder):
+    """Write a certificate authority and a server's certificate for 127.0.0.1 into `folder`; returns it."""
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout"]
+    commands = [
+        [*new, "ca.key", "-out", "ca.crt", "-subj", "/CN=test authority"],
+        [*new, "server.key", "-out", "server.crt", "-subj", "/CN=127.0.0.1", "-CA", "ca.crt", "-CAkey", "ca.key",
+         "-addext", "subjectAltName=IP:127.0.0.1"],
+    ]  # fmt: skip
+    for command in commands:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    folder.chmod(0o755)  # the server reads as a user of its own
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    return folder

@@ -18,12 +18,21 @@ from tests.ports import free_port
 
 FOLDER = Path(__file__).parent / "anyapp"
 ROOT = Path(__file__).parents[2]
+RUNTIME = (sys.executable, "-m", "celery_runtime")
 
 
 class RuntimeWorker:
-    """Starts `celery-runtime COMMAND` in `folder`, which gets the log and queues.toml."""
+    """Starts `celery-runtime COMMAND`, or that of another `program`; `folder` gets the log and queues.toml."""
 
-    def __init__(self, folder, environment, queues="[queues.anyapp]\n", command=("worker", "anyapp"), **variables):
+    def __init__(
+        self,
+        folder,
+        environment,
+        queues="[queues.anyapp]\n",
+        command=("worker", "anyapp"),
+        program=RUNTIME,
+        **variables,
+    ):
         self.folder = folder
         self.log_file = folder / "worker.log"
         self.port = free_port()
@@ -36,17 +45,18 @@ class RuntimeWorker:
             "PYTHONPATH": f"{FOLDER}{os.pathsep}{ROOT}",
             **{name: str(value) for name, value in variables.items()},
         }
-        self.command = command
+        self.command = (*program, *command)
+        self.wait_for = "/readyz"
 
     def __enter__(self):
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery_runtime", *self.command],
+                self.command,
                 cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         try:
-            self.wait(lambda: self.get("/readyz")[0] == 200, "the worker to be ready")
+            self.wait(lambda: self.get(self.wait_for)[0] == 200, "the worker to be ready")
         except BaseException:
             self.__exit__()
             raise
@@ -60,10 +70,11 @@ class RuntimeWorker:
             self.process.kill()
             self.process.wait()
 
-    def get(self, path):
+    def get(self, path, **headers):
         """Status and text of the health server's answer; 0 without one."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

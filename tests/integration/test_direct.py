@@ -124,6 +124,36 @@ def test_every_way_in_which_a_task_ends(producer, worker, ledger):
             run(producer, name, *args)
 
 
+def test_the_log_tells_of_receipt_and_end_as_stocks_does(producer, worker):
+    added = task(producer, "add", 1, 2).apply_async()
+    assert added.get(timeout=30) == 3
+
+    def told():
+        log = worker.log_file.read_text().splitlines()
+        return [line.split(f"Task directapp.add[{added.id}] ")[1] for line in log if added.id in line]
+
+    worker.wait(lambda: len(told()) == 2, "two lines of the log")
+    received, succeeded = told()
+    assert received == "received"
+    assert succeeded.startswith("succeeded in ")
+    assert succeeded.endswith("s: 3")
+
+
+def test_who_asks_to_hear_of_receipts_after_the_start_hears_of_each(apart, tmp_path, other):
+    ledger = tmp_path / "ledger"
+    with started(apart, ledger, HEARS="1") as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+
+        def heard(number):
+            sent = task(producer, "add", 1, number).apply_async()
+            assert sent.get(timeout=30) == 1 + number
+            return runs(ledger, sent.id) == {"received": 1}
+
+        worker.wait(lambda: heard(0), "the children to know")
+        assert all(heard(number) for number in range(5))
+        producer.close()
+
+
 def test_a_task_sees_the_request_that_stock_shows(producer):
     seen = run(producer, "context")
 

@@ -244,7 +244,8 @@ def test_forty_cuts_just_when_tasks_begin_lose_and_double_nothing(site):
 def test_a_backlog_costs_little_more_than_a_command_for_each_task_after_a_cut_too(site):
     count = 600
     site.begin("worker-fast", folder=site.folder, concurrency=2)
-    site.admin.execute_command("CLIENT", "KILL", "TYPE", "normal")
+    site.wait(lambda: any(client["cmd"] == "blmove" for client in site.admin.client_list()), "the worker to wait")
+    site.admin.execute_command("CLIENT", "KILL", "TYPE", "normal")  # a connection cut before its use is just replaced
     site.wait(lambda: "Connection to broker lost" in site.log("worker-fast"), "the worker to notice")
     before = command_counts(site.admin)
     batch = site.fault("count", count=count, queue="email")["batch"]

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import suppress
 
 import pytest
+from kombu.exceptions import OperationalError
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from celery_runtime import metrics, publishing
+from tests.integration.conftest import on_each_pool
 from tests.integration.runtime_worker import RuntimeWorker
+from tests.ports import free_port
 
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 PUBLISHED = {"add": 5, "fail": 1, "retry": 1, "reject": 1, "ignore": 1}
 OUTCOMES = {
     "add": {"succeeded": 5},
@@ -30,9 +37,9 @@ def start(tmp_path, environment):
     """Starts a worker with `pool`; every worker is stopped at the end."""
     started = []
 
-    def start(pool="direct", **variables):
+    def start(pool="direct", queue="", **variables):
         concurrency = 1 if pool == "solo" else 2
-        queues = f"[queues.anyapp]\npool = '{pool}'\nconcurrency = {concurrency}\n"
+        queues = f"[queues.anyapp]\npool = '{pool}'\nconcurrency = {concurrency}\n{queue}"
         started.append(RuntimeWorker(tmp_path, environment, queues, **variables))
         return started[-1].__enter__()
 
@@ -52,6 +59,11 @@ def scrape(worker):
     }
 
 
+def samples_of(samples, name):
+    """The sum of all series of a name."""
+    return sum(value for key, value in samples.items() if key[0] == name)
+
+
 def ended(samples, task):
     def is_of_task(key):
         return key[0] == "celery_tasks_ended_total" and key[2:] == ("anyapp", f"anyapp.{task}")
@@ -59,8 +71,8 @@ def ended(samples, task):
     return {key[1]: value for key, value in samples.items() if is_of_task(key) and value}
 
 
-@pytest.mark.parametrize("pool", ["direct", pytest.param("prefork", marks=pytest.mark.slow), "threads", "solo"])
-def test_each_delivery_is_counted_with_its_outcome_and_its_times(start, pool, monkeypatch):
+@on_each_pool
+def test_each_delivery_is_counted_with_its_outcome_and_its_times(start, broker, pool, monkeypatch):
     worker = start(pool)
     producer = worker.producer(monkeypatch)
     for task, number in PUBLISHED.items():
@@ -72,10 +84,95 @@ def test_each_delivery_is_counted_with_its_outcome_and_its_times(start, pool, mo
     samples = scrape(worker)
     for name in ("celery_tasks_received_total", "celery_tasks_started_total", "celery_task_run_seconds_count"):
         assert samples[name, "anyapp", "anyapp.add"] == 5
-    assert samples["celery_task_wait_seconds_count", "anyapp", "anyapp.add"] == 5
-    assert 0 < samples["celery_task_wait_seconds_sum", "anyapp", "anyapp.add"] < 300
+    assert samples["celery_task_wait_seconds_count", "anyapp"] == samples_of(samples, "celery_tasks_started_total")
+    assert 0 < samples["celery_task_wait_seconds_sum", "anyapp"] < 300
+    if broker == "redis":  # RabbitMQ parks what is rejected itself
+        parked = ("celery_dead_letters_total", "anyapp", "rejected", "anyapp.reject")
+        worker.wait(lambda: scrape(worker).get(parked) == 1, "the dead letter to be counted")
     assert samples["celery_slots",] == (1 if pool == "solo" else 2)
     assert samples["celery_state", "ready"] == 1
+    producer.close()
+
+
+def test_a_task_over_its_limit_a_killed_child_and_one_that_is_used_up_are_told_apart(start, broker, monkeypatch):
+    worker = start(queue="max_tasks_per_child = 3\n")
+    producer = worker.producer(monkeypatch)
+    ends = ("recycled", "time_limit", "lost")
+
+    def restarts():
+        return {end: scrape(worker)["celery_child_restarts_total", end] for end in ends}
+
+    assert restarts() == {"recycled": 0, "time_limit": 0, "lost": 0}
+    assert scrape(worker)["celery_dead_letters_total", "anyapp", "poison", "other"] == 0
+    for _ in range(8):
+        producer.send_task("anyapp.add", [1, 1])
+    worker.wait(lambda: restarts()["recycled"] >= 2, "a child to be used up")
+    assert restarts()["lost"] == 0
+    if broker == "redis":  # Celery's own pool doesn't tell it from the next
+        producer.send_task("anyapp.sleep", [60], time_limit=1)
+        worker.wait(lambda: restarts()["time_limit"] == 1, "a task to be stopped")
+        assert restarts()["lost"] == 0
+    producer.send_task("anyapp.crash")
+    worker.wait(lambda: restarts()["lost"] >= 1, "a child to be killed")
+    assert restarts()["time_limit"] == (broker == "redis")
+    producer.close()
+
+
+def test_a_scrape_of_forty_tasks_is_small_and_its_examples_name_them(start, monkeypatch):
+    worker = start(CELERY_APP="manytasks:app")
+    producer = worker.producer(monkeypatch)
+    sent = {producer.send_task(f"app.tasks.reminders.remind_{number:02}").id for number in range(40)}
+    worker.wait(lambda: samples_of(scrape(worker), "celery_tasks_ended_total") == len(sent), "all tasks to be counted")
+
+    text = worker.get("/metrics", Accept=OPENMETRICS)[1]
+    found = {s.exemplar.labels["task_id"] for family in openmetrics(text) for s in family.samples if s.exemplar}
+    assert found == sent
+    assert len(text) < 60_000
+    producer.close()
+
+
+def test_a_task_beyond_its_limit_and_what_waits_for_its_time_are_shown(start, broker, monkeypatch):
+    if broker == "rabbitmq":
+        pytest.skip("what waits for its time is not at the worker there, and overdue is the pool's")
+    worker = start("threads", queue="time_limit = 2\nsoft_time_limit = 1\n")  # a pool that ends no task
+    producer = worker.producer(monkeypatch)
+    producer.send_task("anyapp.sleep", [5])
+    producer.send_task("anyapp.add", [1, 1], countdown=3600)
+
+    worker.wait(lambda: scrape(worker)["celery_prefetched",] == 1, "the later task to be held")
+    worker.wait(lambda: scrape(worker)["celery_overdue_task_seconds",] > 1, "the long task to be overdue")
+    worker.wait(lambda: scrape(worker)["celery_overdue_task_seconds",] == 0, "it to end")
+    assert scrape(worker)["celery_loop_alive",] == 1
+    producer.control.purge()
+    producer.close()
+
+
+def test_a_producer_counts_what_the_broker_took_and_what_it_did_not(environment, broker, tmp_path, monkeypatch):
+    worker = RuntimeWorker(tmp_path, environment)  # never started
+    producer = worker.producer(monkeypatch)
+    monkeypatch.setattr(metrics, "_counts", Counter())
+    monkeypatch.setattr(metrics, "publishing", metrics.Times((1.0,)))
+    publishing.publish(producer, [producer.signature("anyapp.add", (1, n)) for n in range(3)])
+    producer.send_task("anyapp.add", [1, 1])
+
+    assert metrics.counts()["published", ("anyapp",)] == 4
+    assert sum(metrics.publishing.counts) == 2  # a batch, and one by itself
+    producer.control.purge()
+    producer.close()
+
+    port = free_port()
+    broken = environment | {"REDIS_URL": f"redis://127.0.0.1:{port}", "RABBITMQ_URL": f"amqp://127.0.0.1:{port}"}
+    producer = RuntimeWorker(tmp_path, broken, PUBLISH_TIMEOUT=0.5).producer(monkeypatch)
+    for work in (
+        lambda: publishing.publish(producer, [producer.signature("anyapp.add", (1, 1))], 1.0),
+        lambda: producer.send_task("anyapp.add", [1, 1], retry=False),
+    ):
+        with pytest.raises((publishing.BrokerAwayError, OperationalError)):
+            work()
+    deadline = time.monotonic() + 15
+    while (lost := sum(n for (name, _), n in metrics.counts().items() if name == "publish_errors")) < 2:
+        assert time.monotonic() < deadline, lost
+        time.sleep(0.05)
     producer.close()
 
 
@@ -108,12 +205,29 @@ def test_a_made_up_name_makes_no_series_and_no_label_tells_who_and_where(start, 
     producer.close()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # seconds
+def test_fifty_replaced_workers_show_the_same_series(start, broker, monkeypatch):
+    if broker == "rabbitmq":
+        pytest.skip("what a worker shows is the same there")
+    shown = []
+    for _ in range(51):
+        worker = start()
+        producer = worker.producer(monkeypatch)
+        producer.send_task("anyapp.add", [1, 2])
+        worker.wait(lambda worker=worker: ended(scrape(worker), "add") == {"succeeded": 1}, "the task to be counted")
+        shown.append(set(scrape(worker)))
+        worker.__exit__()
+        producer.close()
+    assert set.union(*shown) == shown[0]
+
+
 def test_a_lost_connection_is_counted_and_its_tasks_are_redelivered(start, broker, request, monkeypatch):
     if broker == "redis":
         pytest.skip("the ACL of the stack lets nobody cut Redis' connections; tests/chaos does")
     worker = start()
     producer = worker.producer(monkeypatch)
-    producer.send_task("anyapp.sleep", [5])
+    producer.send_task("anyapp.sleep", [10])
     worker.wait(lambda: scrape(worker).get(("celery_slots_busy",)) == 1, "the task to start")
 
     container, _ = request.getfixturevalue("rabbitmq")
@@ -123,7 +237,7 @@ def test_a_lost_connection_is_counted_and_its_tasks_are_redelivered(start, broke
 
     worker.wait(lambda: scrape(worker)["celery_reconnects_total",] == 1, "the worker to come back")
     redelivered = ("celery_tasks_redelivered_total", "anyapp", "anyapp.sleep")
-    worker.wait(lambda: scrape(worker)[redelivered] == 1, "the task to be delivered again")
+    worker.wait(lambda: scrape(worker).get(redelivered) == 1, "the task to be delivered again")
     worker.wait(lambda: ended(scrape(worker), "sleep").get("succeeded") == 1, "the task to end")
     producer.close()
 

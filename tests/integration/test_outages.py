@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.integration.conftest import rabbitmq_is_slow
 from tests.integration.processes import PHOTO, ROOT
 
 BOUND = 10  # seconds within which a web request that cannot be served is told so
@@ -83,6 +84,7 @@ def test_no_worker_and_no_beat_is_restarted_in_a_long_outage_and_one_beat_goes_o
     assert not service.all_are("ready", beats)
 
 
+@rabbitmq_is_slow
 def test_beat_without_redis_is_alive_and_not_ready_and_goes_on_when_it_is_back(service, beats, redis):
     beat = service.processes["beat-1"]
     with pausing(redis[0]):
@@ -94,6 +96,7 @@ def test_beat_without_redis_is_alive_and_not_ready_and_goes_on_when_it_is_back(s
     assert beat.poll() is None and "Traceback" not in service.log("beat-1")
 
 
+@rabbitmq_is_slow
 def test_beat_starts_without_redis_and_waits_for_it(service, redis):
     with pausing(redis[0]):
         service.start_beat("beat-early")
@@ -114,6 +117,7 @@ def test_a_worker_that_stands_still_is_not_alive(service):
     service.wait(lambda: service.health("worker-default", "ready"), "the worker to go on")
 
 
+@rabbitmq_is_slow
 def test_any_number_of_replicas_may_migrate_at_once(service, postgres, broker):
     container, url = postgres
     sql = f"CREATE DATABASE {broker}_fresh"
@@ -135,6 +139,7 @@ def test_any_number_of_replicas_may_migrate_at_once(service, postgres, broker):
     assert [replica.returncode for replica in replicas] == [0, 0, 0, 0], errors
 
 
+@rabbitmq_is_slow
 def test_of_two_beats_one_holds_the_schedule_and_both_are_alive(service, beats):
     assert not service.health("beat-2", "ready")
     assert service.stop("beat-1") == 0
@@ -142,6 +147,7 @@ def test_of_two_beats_one_holds_the_schedule_and_both_are_alive(service, beats):
     assert service.stop("beat-2") == 0
 
 
+@rabbitmq_is_slow
 def test_beat_can_be_stopped_without_redis(service, redis):
     service.start_beat("beat-late")
     service.wait(lambda: service.health("beat-late", "ready"), "Beat to tick")

@@ -28,7 +28,8 @@ def author(service):
 
 
 def mails(service, recipient):
-    return [mail for mail in service.mail.get("/api/messages").json() if recipient in str(mail)]
+    announced = service.mail.get("/api/messages", params={"to": recipient}).json()
+    return [mail for mail in announced if mail["subject"] == "Your post is published"]
 
 
 @contextmanager

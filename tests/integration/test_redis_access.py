@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
@@ -48,24 +46,6 @@ def test_a_worker_and_a_producer_need_few_privileges(peer, admin):
     with pytest.raises(NoPermissionError):
         producer.channel.client.rpop("q")
     assert [entry["object"] for entry in admin.acl_log()] == ["rpop"]
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """A certificate authority, and a server's certificate for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("tls")
-    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout"]
-    commands = [
-        [*new, "ca.key", "-out", "ca.crt", "-subj", "/CN=test authority"],
-        [*new, "server.key", "-out", "server.crt", "-subj", "/CN=127.0.0.1", "-CA", "ca.crt", "-CAkey", "ca.key",
-         "-addext", "subjectAltName=IP:127.0.0.1"],
-    ]  # fmt: skip
-    for command in commands:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    folder.chmod(0o755)  # the server reads as a user of its own
-    for file in folder.iterdir():
-        file.chmod(0o644)
-    return folder
 
 
 def test_over_tls(images, containers, certificates):

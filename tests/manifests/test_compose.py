@@ -81,17 +81,29 @@ def test_ports_are_published_on_loopback_alone(stack, combination):
     assert {name: int(port["published"]) for name, port in ports.items()} == expected
 
 
+def test_backups_go_to_a_volume_of_their_own(stack):
+    worker = stack["services"]["worker-backup"]
+    mounts = {mount["target"]: mount["source"] for mount in worker["volumes"]}
+    assert mounts == {worker["environment"]["BACKUP_DIR"]: "backups"}
+    assert "backups" in stack["volumes"]
+
+
 def test_every_queue_has_a_worker_with_its_time_budget(stack):
     for name, queue in load_queues(ROOT / "queues.toml").items():
         worker = stack["services"][f"worker-{name}"]
-        assert duration(worker["stop_grace_period"]) == queue.grace > queue.drain > queue.time_limit
+        assert duration(worker["stop_grace_period"]) == queue.grace > queue.drain
+        assert queue.drain > queue.time_limit or queue.requeue_on_drain
 
 
 def test_the_broker_variable_reaches_every_service_that_talks_to_it(stack, combination):
     broker, _ = combination
-    talkers = [name for name in stack["services"] if name in {"api", "beat", "flower", "exporter"} or "worker-" in name]
+    talkers = [
+        name
+        for name in stack["services"]
+        if name in {"api", "beat", "flower", "exporter", "collector"} or "worker-" in name
+    ]
 
-    assert len(talkers) == 4 + len(load_queues(ROOT / "queues.toml"))
+    assert len(talkers) == 5 + len(load_queues(ROOT / "queues.toml"))
     for name in talkers:
         assert stack["services"][name]["environment"]["BROKER"] == broker, name
     assert ("rabbitmq" in stack["services"]) is (broker == "rabbitmq")

@@ -10,9 +10,13 @@ import secrets
 
 import pytest
 
-from tests.stack.stack import Stack, free_ports, run
+from tests import brokers
+from tests.ports import free_ports
+from tests.stack.stack import PORTS, Stack, run
 
 KEPT_LINES = 60  # of each service's log, shown with a failure
+
+rabbitmq_is_slow = brokers.rabbitmq_is_slow("stack")
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +25,7 @@ def project(tmp_path_factory):
     name = f"stack-test-{secrets.token_hex(3)}"
     environ = {
         **os.environ,
-        **free_ports(),
+        **free_ports(PORTS),
         "PROJECT": name,
         "APP_IMAGE": f"celery-blueprint/app:{name}",  # a `make up` beside the tests builds another
         "SECRETS_DIR": str(tmp_path_factory.mktemp("stack") / "secrets"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -25,13 +23,6 @@ PORTS = (
     "MAIL_PORT",
     "RABBITMQ_PORT",
 )
-
-
-def free_ports() -> dict[str, str]:
-    """A free port for each variable; all are held until the last is found, so none comes twice."""
-    with contextlib.ExitStack() as held:
-        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORTS]
-        return {name: str(listener.getsockname()[1]) for name, listener in zip(PORTS, listeners, strict=True)}
 
 
 def wait_for(what: str, look: Callable[[], Any], timeout: float = 60.0) -> Any:

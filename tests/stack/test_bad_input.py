@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from tests.stack.conftest import rabbitmq_is_slow
 from tests.stack.pictures import PHOTO, bomb, picture
+from tests.stack.stack import wait_for
 
 KEPT = "select (select count(*) from images), (select count(*) from blobs), (select count(*) from image_variants)"
 BYTES_OF_FAILED = "select count(*) from blobs, images where state = 'failed' and key like images.id || '/%'"
@@ -45,14 +47,18 @@ def test_a_truncated_jpeg_fails_readably_and_keeps_no_bytes(stack, kept):
     assert "damaged or cut off" in status["error"]
     assert "Traceback" not in status["error"]
 
-    image = stack.api.get(answer.json()["image"]).json()
-    assert image["state"] == "failed"
+    def failed():
+        image = stack.api.get(answer.json()["image"]).json()
+        return image["state"] == "failed" and image
+
+    image = wait_for("the error callback, which runs when the failure was told", failed)
     assert "damaged or cut off" in image["error"]
     assert image["thumbnails"] == []
     assert stack.rows(BYTES_OF_FAILED) == "0"
     assert stack.rows(UNFINISHED) == "0"
 
 
+@rabbitmq_is_slow
 def test_large_uploads_at_once_wait_their_turn_and_cost_no_api(stack):
     data = picture(2640, 2640, "BMP")
     assert 20_000_000 < len(data) < 20_971_520, "as large as an upload may be"

@@ -38,7 +38,10 @@ def test_pictures_go_through_and_their_owner_is_told(stack, user):
         image = stack.api.get(answer.json()["image"]).json()
         check_image(image, PICTURES[name], lambda url: stack.api.get(url).raise_for_status().content)
 
-    mails = wait_for("a mail for each picture", lambda: len(m := stack.mails(user["email"])) == len(PICTURES) and m)
+    def about_pictures():
+        return [mail for mail in stack.mails(user["email"]) if "picture" in mail["subject"]]
+
+    mails = wait_for("a mail for each picture", lambda: len(m := about_pictures()) == len(PICTURES) and m)
     for answer in accepted.values():
         assert sum(answer.json()["image"] in mail["text"] for mail in mails) == 1
 
@@ -59,7 +62,7 @@ def test_prometheus_sees_the_tasks_of_every_queue_and_a_beat_that_ticks(stack):
         return float(answer[0]["value"][1]) if answer else 0.0
 
     def media_tasks():
-        return value('sum(celery_tasks_ended_total{service="worker-media", outcome="succeeded"})')
+        return value('sum(celery_tasks_ended_total{queue="media", outcome="succeeded"})')
 
     before = media_tasks()
     stack.follow(stack.upload(PHOTO).json()["task"])

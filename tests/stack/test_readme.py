@@ -17,7 +17,9 @@ ELSEWHERE = {
     "make down": "deploy/compose/down.sh",  # test_restart
     "make clean": "deploy/compose/clean.sh",  # test_restart
     "make dev": "-m app.dev",  # tests/dev
-    "make queue NAME=reports": '-m deploy.render --add "reports"',  # tests/unit/deploy
+    "make systemd-install TRIAL=1 && systemctl start celery.target": "deploy/systemd/trial.sh",  # test_bare
+    "make k8s-up": "deploy/k8s/up.sh",  # tests/cluster
+    "make queue NAME=reports": '-m deploy.render --add "reports"',  # tests/manifests
     "make test": "-m tests",  # what runs this
 }
 

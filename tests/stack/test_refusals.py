@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.stack import PORTS, ROOT, Stack, free_ports, run
+from tests.ports import free_ports
+from tests.stack.stack import PORTS, ROOT, Stack, run
 
 NOBODY = 65534
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "secrets", ".env", ".dev", "__pycache__", ".*_cache")
@@ -23,7 +24,7 @@ def environ(tmp_path):
     """A project that isn't up, with ports that are free."""
     return {
         **os.environ,
-        **free_ports(),
+        **free_ports(PORTS),
         "BROKER": "redis",
         "PROJECT": f"stack-test-{secrets.token_hex(3)}",
         "SECRETS_DIR": str(tmp_path / "secrets"),

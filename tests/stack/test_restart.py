@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.stack.conftest import rabbitmq_is_slow
 from tests.stack.pictures import PHOTO
 from tests.stack.stack import Stack, run
 
@@ -41,6 +42,7 @@ def test_clean_asks_first(stack):
     assert (set(stack.containers()), set(stack.volumes())) == before
 
 
+@rabbitmq_is_slow
 def test_down_leaves_no_container_and_no_network_and_up_finds_the_data(stack):
     accepted = stack.upload(PHOTO).json()
     assert stack.follow(accepted["task"])[-1]["state"] == "SUCCESS"

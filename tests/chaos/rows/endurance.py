@@ -52,5 +52,6 @@ def soak(trial):
     trial.remark(f"{first_memory:.1f} to {memory:.1f} MiB, {first_files} to {files} open files")
     trial.expect(memory <= first_memory * GROWTH, f"memory grew from {first_memory:.1f} to {memory:.1f} MiB")
     trial.expect(files <= first_files * GROWTH, f"open files grew from {first_files} to {files}")
-    # RabbitMQ delivers again what ran when the connection went, twice a round.
-    trial.judge(lost=0, doubled=0 if trial.on_redis else 2 * rounds * trial.concurrency)
+    # Twice a round: RabbitMQ delivers again what ran when the connection went; on Redis a publish that got no answer is
+    # sent again, and both messages run (4 of 36 000, each pair within milliseconds).
+    trial.judge(lost=0, doubled=2 * rounds * (1 if trial.on_redis else trial.concurrency))

@@ -10,7 +10,7 @@ SWEEP = 5  # seconds between two looks for messages of workers that are gone (un
 AFTER_KILL = {"redis": 75, "rabbitmq": 10}
 
 
-@row(1, "worker SIGTERM under load, short tasks", alone=True)
+@row(1, "worker SIGTERM under load, short tasks", measured=True)
 def stop_under_load(trial):
     # The short form runs on busy machines: it tells a drain from the 30 s that stock Celery waits in half of its stops.
     task, between, (stops, margin) = 0.1, 20, trial.pick(short=(2, 15.0), full=(30, STOP_MARGIN))
@@ -42,7 +42,7 @@ def task_within_grace(trial):
     trial.judge(lost=0, doubled=0, rerun=0)
 
 
-@row(5, "worker SIGKILL under load", alone=True)
+@row(5, "worker SIGKILL under load", measured=True)
 def kill_under_load(trial):
     kills, between = trial.pick(short=(3, 100), full=(40, 600))
     limit = AFTER_KILL[trial.broker.name]

@@ -1,10 +1,11 @@
 """Tasks that try what a pool child must survive, and an app that knows nothing of the runtime, but by PLAIN.
 
 A file named by LEDGER gets a line for each start and end. STOP_AT names a step of the child's loop at which it stops
-(SIGSTOP) for the first task that is called `victim`.
+(SIGSTOP) for the first task that is called `victim`. With PLAIN it installs the runtime itself, then sets CONF.
 """
 
 import ctypes
+import json
 import mmap
 import os
 import resource
@@ -24,6 +25,18 @@ app = Celery("directapp")
 app.conf.worker_pool_restarts = True
 if "PLAIN" in os.environ:
     install(app).conf.worker_pool = "direct"
+    app.conf.update(json.loads(os.environ.get("CONF", "{}")))
+
+
+if "HEARS" in os.environ:
+
+    @signals.worker_ready.connect
+    def listen(**_):
+        signals.task_received.connect(hear)
+        print("listens", file=sys.stderr, flush=True)
+
+    def hear(request, **_):
+        write("received", request.id)
 
 
 def write(what, task_id):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import socket
 import warnings
@@ -11,13 +12,16 @@ from uuid import UUID
 import pytest
 from aiosmtpd.controller import Controller
 from PIL import Image as Pillow
+from redis.exceptions import ConnectionError as RedisConnectionError
+from sqlalchemy import select
 
-from app import db, migrate, storage
+from app import ai, db, likes, migrate, storage
 from app.celery import app as celery
-from app.models import Blob, Image
+from app.models import Blob, Image, Post, User, now
 from app.outbox import outbox
 from app.progress import original_key
 from app.settings import settings
+from tests.unit.standins.conftest import standins
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would rather have httpx2, which nothing else here needs
@@ -52,7 +56,7 @@ def environment(tmp_path, monkeypatch, plain_environment):
 def forget():
     if db.engine.cache_info().currsize:
         db.engine().dispose()
-    for cached in (settings, db.engine, db._sessions):
+    for cached in (settings, db.engine, db._sessions, ai._client):
         cached.cache_clear()
 
 
@@ -86,9 +90,7 @@ def database(environment, migrated, tmp_path):
 
 
 @pytest.fixture
-def client(database, monkeypatch):
-    # Its thread would outlive the test, and run tasks eagerly while it holds SQLite's only write lock.
-    monkeypatch.setattr(outbox.relay, "nudge", lambda _session: None)
+def client(database, no_likes, quiet):
     from app.api.main import create
 
     with TestClient(create(), raise_server_exceptions=False) as api:
@@ -130,6 +132,64 @@ def smtp(reconfigure):
     reconfigure(SMTP_HOST="127.0.0.1", SMTP_PORT=port)
     yield handler
     controller.stop()
+
+
+@pytest.fixture(scope="session")
+def ai_service():
+    """The address of an AI stand-in, a process of its own."""
+    with standins() as start:
+        yield f"http://{start('app.standins.ai', AI_HOST='127.0.0.1', AI_PORT='0').addresses[0]}/v1"
+
+
+@pytest.fixture
+def ai_settings(reconfigure, ai_service):
+    reconfigure(AI_BASE_URL=ai_service, AI_TIMEOUT="5")
+    return reconfigure
+
+
+@pytest.fixture
+def sent(database):
+    """The tasks that wait in the outbox, the oldest first: name, arguments by position and by name."""
+
+    def read():
+        with database.transaction() as session:
+            rows = session.execute(select(outbox.table).order_by(outbox.table.c.number)).all()
+        return [(row.task, *(json.loads(row.message)[part] for part in ("args", "kwargs"))) for row in rows]
+
+    return read
+
+
+@pytest.fixture
+def happened(sent):
+    """The events that were published, the oldest first."""
+    return lambda: [tuple(args) for task, args, _ in sent() if task == "app.events.dispatch"]
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """Let what is sent stay in the outbox: its thread would outlive the test, and hold SQLite's only write lock."""
+    monkeypatch.setattr(outbox.relay, "nudge", lambda _session: None)
+
+
+@pytest.fixture
+def author(database):
+    user = User(email="ada@example.org", name="Ada Lovelace")
+    with database.transaction() as session:
+        session.add(user)
+    return user
+
+
+@pytest.fixture
+def posted(author, quiet):
+    """Store a post as the API does, without an event; returns its id."""
+
+    def store(body="The engine weaves.", **columns):
+        post = Post(**{"user_id": author.id, "body": body, "published_at": now(), **columns})
+        with db.transaction() as session:
+            session.add(post)
+        return str(post.id)
+
+    return store
 
 
 @pytest.fixture
@@ -194,3 +254,13 @@ def blobs(database):
             return {blob.key.partition("/")[2] for blob in session.query(Blob)}
 
     return keys
+
+
+@pytest.fixture
+def no_likes(monkeypatch):
+    """There is no Redis here: what asks for the likes that wait is told so."""
+
+    def away():
+        raise RedisConnectionError("there is none here")
+
+    monkeypatch.setattr(likes, "client", away)

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from app.celery import app
+
+TASKS = Path(__file__).parents[3] / "app/tasks"
 
 
 @pytest.mark.parametrize(
@@ -11,9 +15,18 @@ from app.celery import app
         ("app.tasks.media.process_image", "media"),
         ("app.tasks.media.thumbnail", "media"),
         ("app.tasks.email.notify", "email"),
-        ("app.tasks.ai.anything", "ai"),
-        ("app.tasks.posts.announce_post", "email"),
+        ("app.tasks.ai.check_facts", "ai"),
+        ("app.tasks.notices.announce_post", "email"),
+        ("app.tasks.posts.publish_post", "default"),
+        ("app.tasks.search.index_post", "default"),
+        ("app.tasks.counters.flush_likes", "default"),
+        ("app.events.dispatch", "default"),
         ("app.tasks.faults.count", "default"),
+        ("app.tasks.bills.charge_bill", "default"),
+        ("app.tasks.reminders.send_notice", "email"),
+        ("app.tasks.reminders.remind_of_due_bills", "default"),
+        ("app.tasks.reports.daily_report", "email"),
+        ("app.tasks.backup.back_up_database", "backup"),
         ("app.tasks.cleanup.remove_dead_images", "default"),
     ],
 )
@@ -27,7 +40,8 @@ def test_a_task_may_be_sent_elsewhere_for_once():
 
 def test_every_module_of_tasks_is_loaded():
     modules = {name.rpartition(".")[0] for name in app.tasks if name.startswith("app.")}
-    assert modules == {f"app.tasks.{name}" for name in ("media", "email", "posts", "faults", "cleanup")}
+    tasks = {f"app.tasks.{module.stem}" for module in TASKS.glob("[a-z]*.py")}
+    assert modules == {*tasks, "app.events"}
     assert "celery_runtime.outbox.relay" in app.tasks
 
 

@@ -20,6 +20,9 @@ from celery_runtime.settings import ConfigError
         ("API_PORT", "70000"),
         ("SMTP_PORT", "smtp"),
         ("MAIL_FROM", "nobody"),
+        ("AI_BASE_URL", "ai.example"),
+        ("AI_TIMEOUT", "0"),
+        ("AI_TOKENS_PER_MINUTE", "many"),
     ],
 )
 def test_a_wrong_value_is_named_with_a_valid_example(monkeypatch, name, value):

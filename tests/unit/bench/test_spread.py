@@ -11,6 +11,12 @@ def test_the_median_comes_with_the_distance_from_the_lowest_to_the_highest_run()
     assert (found.median, found.spread) == (100, 0.4)
 
 
+def test_of_many_runs_the_quarters_at_either_end_do_not_count():
+    found = summary([1, 90, 100, 110, 900])
+
+    assert (found.median, found.spread) == (100, 0.2)
+
+
 def test_one_run_has_no_spread():
     assert summary([7]).spread is None
 

@@ -51,6 +51,7 @@ def scheduler(pulse, monkeypatch):
     monkeypatch.setattr(RedBeatScheduler, "setup_schedule", lambda self: None)
     monkeypatch.setattr(RedBeatScheduler, "schedule", {})
     monkeypatch.setattr(beat.Scheduler, "_count_entries", lambda self: 3)
+    monkeypatch.setattr(beat.Scheduler, "_read_again", lambda self, entry: entry)
     app = Celery(set_as_current=False, broker="memory://")
     app.conf.update(redbeat_redis_url="redis://localhost:1/0", beat_max_loop_interval=5)
     scheduler = beat.Scheduler(app, max_interval=5)

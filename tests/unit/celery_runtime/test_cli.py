@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from celery_runtime import cli
 from celery_runtime.cli import main, worker_options
 from celery_runtime.queues import load_queues
 from celery_runtime.settings import RuntimeSettings, load
@@ -28,6 +29,15 @@ def test_a_worker_gets_its_limits_from_the_file(two_queues):
     options = worker_options(two_queues["media"], load(RuntimeSettings))
 
     assert {"--queues=media", "--concurrency=2", "--soft-time-limit=290", "--time-limit=300"} < set(options)
+
+
+def test_a_queue_that_scales_within_its_worker_and_bounds_the_memory_of_a_process(tmp_path):
+    path = tmp_path / "scaling.toml"
+    path.write_text("[queues.media]\nautoscale = { min = 1, max = 4 }\nmax_memory_per_child = '320Mi'\n")
+    options = worker_options(load_queues(path)["media"], load(RuntimeSettings))
+
+    assert {"--autoscale=4,1", "--max-memory-per-child=327680"} < set(options)
+    assert not any("--concurrency" in option for option in options)
 
 
 def test_two_workers_of_one_queue_on_one_host_have_names_of_their_own(two_queues, monkeypatch):
@@ -63,6 +73,28 @@ def test_a_wrong_setting_ends_with_code_2_and_a_message(monkeypatch, capsys, var
     assert "Traceback" not in message
     for name in names:
         assert name in message
+
+
+def test_a_queue_whose_tasks_are_to_be_watched_sends_events_and_no_other(tmp_path):
+    path = tmp_path / "queues.toml"
+    path.write_text("[queues.media]\nevents = true\n[queues.ai]\n")
+    queues, settings = load_queues(path), load(RuntimeSettings)
+
+    assert "--task-events" in worker_options(queues["media"], settings)
+    assert "--task-events" not in worker_options(queues["ai"], settings)
+
+
+def test_flower_lets_no_worker_send_events(monkeypatch, tmp_path):
+    (tmp_path / "password").write_text("secret")
+    monkeypatch.setenv("FLOWER_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.delenv("FLOWER_BASIC_AUTH", raising=False)
+    monkeypatch.setattr(cli, "load_app", lambda name: None)
+    monkeypatch.setattr(cli, "_run", lambda app, options: called.extend(options) or 0)
+    called = []
+
+    assert main(["flower"]) == 0
+    monkeypatch.delenv("FLOWER_BASIC_AUTH")
+    assert called[0] == "flower" and "--enable-events=false" in called
 
 
 def test_the_health_command_costs_less_than_a_tenth_of_a_second_of_cpu():
@@ -104,3 +136,14 @@ def test_a_taken_health_port_is_told_without_a_traceback():
 
     assert result.returncode == 2
     assert f"HEALTH_PORT = {port}".encode() in result.stderr and b"Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [["worker", "media"], ["beat"], ["collector"]])
+def test_a_stop_while_it_starts_is_heard(tmp_path, command):
+    (tmp_path / "slow.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(20)\n")
+    environment = os.environ | {"CELERY_APP": "slow:app", "PYTHONPATH": f"{tmp_path}:{ROOT}", "HEALTH_PORT": "0"}
+    result = subprocess.run(
+        [sys.executable, "-m", "celery_runtime", *command], env=environment, cwd=tmp_path, timeout=60, check=False
+    )
+
+    assert result.returncode == 0

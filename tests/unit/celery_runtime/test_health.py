@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from celery import Celery, bootsteps
 
@@ -70,6 +71,21 @@ def test_other_paths_and_addresses_are_not_healthy(pulse, monkeypatch):
     assert "is not an address" in probe("alive")[1]
     monkeypatch.setenv("HEALTH_PORT", "many")
     assert "is not an address" in probe("live")[1]
+
+
+def test_metrics_are_compressed_for_whoever_asks_for_it():
+    server = serve(Pulse(), "127.0.0.1", 0, lambda accept: (b"celery_slots 2\n" * 100, f"text/plain; of={accept}"))
+    url = f"http://127.0.0.1:{server.server_port}/metrics"
+    try:
+        plain = httpx.get(url, headers={"Accept": "a/b", "Accept-Encoding": "identity"}, trust_env=False)
+        small = httpx.get(url, headers={"Accept": "a/b", "Accept-Encoding": "gzip"}, trust_env=False)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+    assert plain.text == small.text == "celery_slots 2\n" * 100
+    assert small.headers["Content-Encoding"] == "gzip" and int(small.headers["Content-Length"]) < 100
+    assert plain.headers["Content-Type"] == small.headers["Content-Type"] == "text/plain; of=a/b"
 
 
 def test_a_taken_port_is_a_clear_error():

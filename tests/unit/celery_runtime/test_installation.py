@@ -56,8 +56,8 @@ def test_parts_that_are_switched_off_stay_celerys(installed, monkeypatch):
 
     monkeypatch.setenv("RUNTIME_OFF", "claim, lease,drain,health")
 
-    # The lease, which claims too; what joins the direct pool to it; the drain; the health.
-    assert len(installed("redis").steps["consumer"]) == steps - 4
+    # The lease, which claims too; what joins the direct pool to it; the drain; the health; who consumes what.
+    assert len(installed("redis").steps["consumer"]) == steps - 5
 
 
 def test_rabbitmq_confirms_every_message_into_a_quorum_queue(installed):

@@ -67,6 +67,12 @@ def test_queues_keep_the_order_of_the_file(load):
         ("[queues.a]\ntime_limit = 300\ndrain = 120", ["drain = 120", "time_limit = 300", "310", "requeue_on_drain"]),
         ("[queues.a]\nscale = { min = 5, max = 2 }", ["scale.min = 5", "scale.max = 2"]),
         ("[queues.a]\npool = 'solo'", ["concurrency = 2", "solo", "concurrency = 1"]),
+        ("[queues.a]\nautoscale = { min = 5, max = 2 }", ["autoscale.min = 5", "autoscale.max = 2"]),
+        ("[queues.a]\nautoscale = { min = 0 }", ["autoscale.min = 0", "from 1 to 1000"]),
+        ("[queues.a]\nautoscale = 3", ["autoscale = 3", "a table like { min = 1, max = 4 }"]),
+        ("[queues.a]\npool = 'threads'\nautoscale = {}", ["autoscale", "threads", "direct or prefork"]),
+        ("[queues.a]\npool = 'threads'\nmax_memory_per_child = '1Gi'", ["max_memory_per_child", "threads"]),
+        ("[queues.a]\nmax_memory_per_child = '300'", ["max_memory_per_child = '300'", '"256Mi"']),
         ("[queues.a]\nname = 'b'", ["name = 'b'", "not a known key"]),
         ("[queues.Media]", ["[queues.Media]", "lower-case"]),
         ("[queues.a]\n[queues.a]", ["queues.toml", "twice", "only once"]),
@@ -96,3 +102,16 @@ def test_drain_below_the_time_limit_is_allowed_where_tasks_may_be_repeated(load)
 def test_a_missing_file_names_its_path_and_variable(tmp_path):
     with pytest.raises(ConfigError, match=r"absent\.toml.*No such file(.|\n)*QUEUES_FILE"):
         load_queues(tmp_path / "absent.toml")
+
+
+def test_the_most_that_runs_at_once_is_what_scaling_and_the_pool_allow(load):
+    queues = load("""
+        [queues.a]
+        concurrency = 3
+        scale = { max = 4 }
+        [queues.b]
+        autoscale = { min = 1, max = 5 }
+        scale = { max = 2 }
+    """)
+    assert [queues["a"].slots_max, queues["b"].slots_max] == [12, 10]
+    assert (queues["a"].events, queues["a"].age_target) == (False, 300)

@@ -84,3 +84,18 @@ def test_a_variable_given_twice_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path))
     with pytest.raises(ConfigError, match="REDIS_URL and REDIS_URL_FILE are both set"):
         load(RuntimeSettings)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "http://celery:secret@127.0.0.1:15672/celery"),
+        ({"RABBITMQ_URL": "amqps://u@rabbit:5671/v;amqps://u@b:5671/v"}, "https://u:secret@rabbit:15671/v"),
+        ({"RABBITMQ_MANAGEMENT_URL": "https://console.example"}, "https://celery:secret@console.example/celery"),
+    ],
+)
+def test_the_management_api_is_beside_the_broker_with_its_login(monkeypatch, tmp_path, variables, url):
+    (tmp_path / "password").write_text("secret")
+    for name, value in {"RABBITMQ_PASSWORD_FILE": str(tmp_path / "password"), **variables}.items():
+        monkeypatch.setenv(name, value)
+    assert load(RuntimeSettings).rabbitmq_management == url

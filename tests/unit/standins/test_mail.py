@@ -119,3 +119,17 @@ def test_a_port_in_use_is_named(start):
         _, err = standin.process.communicate(timeout=5)
     assert standin.process.returncode == 2
     assert err.startswith(f"MAIL_HTTP_PORT = {port}: cannot listen") and "Traceback" not in err
+
+
+def test_a_webhook_is_kept_by_its_name_and_only_json_is_one(mail):
+    url = f"http://{mail.addresses[1]}"
+
+    def call(name, **body):
+        return httpx.post(f"{url}/hooks/{name}", trust_env=False, **body).status_code
+
+    assert call("alerts", json={"status": "firing"}) == call("alerts", json={"status": "resolved"}) == 202
+    assert call("alerts", content=b"no json") == 400
+    assert call("alerts", content=b'"' + b"x" * (1 << 20) + b'"') == 413
+    assert api(mail, "/api/hooks/alerts").json() == [{"status": "firing"}, {"status": "resolved"}]
+    assert api(mail, "/api/hooks/others").json() == []
+    assert {call(f"name-{n}", json={}) for n in range(19)} == {202} and call("one-more", json={}) == 413

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.smoke.__main__ import find_mail, main
+from app.smoke.__main__ import main
 from app.smoke.pictures import fitted
+from app.smoke.quick import find_mail
 from tests.unit.standins.fake_stack import FakeStack, good_answers, jpeg, variant
 
 ROOT = Path(__file__).parents[3]

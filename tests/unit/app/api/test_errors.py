@@ -107,3 +107,9 @@ def test_a_fault_of_ours_is_admitted(client, monkeypatch):
     answer = client.get(f"/tasks/{SOMETHING}")
     check(answer, 500, "fault of ours", "report")
     assert "division" not in answer.text
+
+
+def test_a_wrong_method_is_told_every_right_one(client):
+    answer = client.options("/posts")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert answer.json()["remedy"] == "Use GET, POST."

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -118,3 +119,24 @@ def test_a_broker_that_dies_midway_is_reported_with_what_it_accepted(client, mon
     assert body["accepted"] == 7 and f"Batch {body['batch']}: 7 of 10" in body["error"]
     with database.transaction() as session:
         assert session.get(FaultBatch, UUID(body["batch"])).accepted == 7
+
+
+def test_a_task_has_the_priority_the_countdown_and_the_expiry_that_are_asked_for(client, queued):
+    with app.connection_for_write() as connection:
+        channel = connection.default_channel
+        app.amqp.queues["default"](channel).declare()
+        channel.queue_purge("default")
+        client.post("/faults/count", json={"priority": "low", "countdown": 60, "expires": 90})
+        message = channel._get("default")
+    headers = message["headers"]
+    eta, expires = (datetime.fromisoformat(headers[name]) for name in ("eta", "expires"))
+    assert message["properties"]["priority"] == 9
+    assert expires - eta == pytest.approx(timedelta(seconds=30), abs=timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("priority", "urgent"), ("countdown", -1), ("countdown", 3601), ("expires", 0)]
+)
+def test_times_and_priorities_that_are_none(client, name, value):
+    answer = client.post("/faults/count", json={name: value})
+    assert answer.status_code == 422 and answer.json()["error"].startswith(f"{name} = ")

@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 import pytest
+from starlette.exceptions import HTTPException
 
 from app.api import limits
 from app.api.limits import UPLOADS, BodyLimit
@@ -151,3 +152,21 @@ def test_a_stalled_client_is_told_what_to_do(database, monkeypatch):
         "error": "Nothing of the body arrived for 0.05 s.",
         "remedy": "Send it again, without a pause.",
     }
+
+
+def test_beyond_the_longest_queue_an_upload_is_told_when_to_come_again(monkeypatch):
+    monkeypatch.setattr(limits, "WAITING", 3)
+
+    async def story():
+        api = Api()
+        waiting = [api.ask() for _ in range(UPLOADS + 3)]
+        await settle()
+        assert api.limit.waiting == 3
+        with pytest.raises(HTTPException) as refused:
+            await api.ask()
+        assert refused.value.status_code == 503 and int(refused.value.headers["Retry-After"]) > 0
+        api.go_on.set()
+        await asyncio.gather(*waiting)
+        assert (api.done, api.limit.waiting) == (UPLOADS + 3, 0)
+
+    asyncio.run(story())

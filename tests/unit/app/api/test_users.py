@@ -50,3 +50,28 @@ def test_a_name_that_is_none(client, name):
     answer = client.post("/users", json={"email": "ada@example.org", "name": name})
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("name = ")
+
+
+def test_who_registers_is_an_event_and_who_is_refused_is_none(client, happened):
+    user = client.post("/users", json={"email": "ada@example.org", "name": "Ada"}).json()
+    client.post("/users", json={"email": "ada@example.org", "name": "Eve"})
+    assert happened() == [("UserRegistered", {"user_id": user["id"]})]
+
+
+def test_another_name_is_an_event_and_the_same_one_is_none(client, happened):
+    user = client.post("/users", json={"email": "ada@example.org", "name": "Ada"}).json()
+    for name in ("Ada", "Ada King", "Ada King"):
+        answer = client.patch(f"/users/{user['id']}", json={"name": name})
+        assert (answer.status_code, answer.json()) == (200, user | {"name": name})
+    assert happened()[1:] == [("UserRenamed", {"user_id": user["id"]})]
+
+
+def test_a_name_for_nobody(client):
+    answer = client.patch("/users/9b2f6a0e-6c0a-4c3e-9d64-2f3b6f0c1d11", json={"name": "Ada"})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "a\0b"}, {"name": "Ada", "email": "new@example.org"}])
+def test_a_change_that_is_none(client, body):
+    user = client.post("/users", json={"email": "ada@example.org", "name": "Ada"}).json()
+    assert client.patch(f"/users/{user['id']}", json=body).status_code == 422

@@ -148,7 +148,7 @@ def test_an_answer_is_told_apart_from_being_woken():
 
 
 def test_what_children_counted_is_told_by_task_and_queue(slot):
-    work = SimpleNamespace(place=1, request={"published_at": 90.0})
+    work = SimpleNamespace(place=1, id="b3d8", request={"published_at": 90.0})
 
     def count():
         tallies = Tallies(slot.extra)
@@ -171,7 +171,7 @@ def test_what_children_counted_is_told_by_task_and_queue(slot):
 def test_more_tasks_than_rows_are_counted_together(slot):
     tallies = Tallies(slot.extra)
     for number in range(ROWS + 5):
-        tallies.count(SimpleNamespace(place=number, request={}), "media", 0.0, None)
+        tallies.count(SimpleNamespace(place=number, id=str(number), request={}), "media", 0.0, None)
 
     found = list(Tallies(slot.extra).read([str(number) for number in range(ROWS + 5)]))
     assert len(found) == ROWS

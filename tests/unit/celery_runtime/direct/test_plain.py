@@ -7,7 +7,7 @@ import json
 import zlib
 
 import pytest
-from celery import Celery, signals
+from celery import Celery
 from celery.worker.request import Request
 
 from celery_runtime.direct import internals
@@ -120,17 +120,6 @@ def test_a_second_delivery_and_a_revoked_id_are_the_parents(reader):
     assert reader.read(message(), "tag~1") is None
     reader.orders.revoke(["id-1"])
     assert reader.read(message(), "tag") is None
-
-
-def test_while_somebody_listens_to_receipts_the_parent_receives(reader):
-    def listener(**_):
-        """Hears of nothing here."""
-
-    signals.task_received.connect(listener)
-    try:
-        assert reader.read(message(), "tag") is None
-    finally:
-        signals.task_received.disconnect(listener)
 
 
 class OwnRequest(Request):

@@ -1,0 +1,1 @@
+"""A mixed load with failures on a running stack; `python -m app.load` or `make load`."""

@@ -1,0 +1,1 @@
+"""The page at `/`, for people: rendered here, readable without scripts, styles or a mouse."""
