@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 import re
+import signal
+import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -41,6 +44,10 @@ ONE = (
     {"queue": "ai", "worker": "ai", "task": "app.tasks.ai.check_facts"},
     {"queue": "email", "worker": "email", "task": "app.tasks.faults.*"},  # what was delivered again
 )
+RISING = (
+    'increase(celery_tasks_ended_total{{task="app.tasks.ai.check_facts", outcome="retried"}}[{seconds}s]) > 0',
+    'increase(celery_tasks_ended_total{{task="app.tasks.faults.fail", outcome="failed"}}[{seconds}s]) > 0',
+)
 SECONDS = 120  # two scrapes and an evaluation of the rules take 45 at most, and more on a busy machine
 
 
@@ -48,10 +55,23 @@ SECONDS = 120  # two scrapes and an evaluation of the rules take 45 at most, and
 def loaded(stack):
     """Prometheus' address, after a mixed load on its stack."""
     hand_back(stack)
-    load = run([sys.executable, "-m", "app.load", "--minutes", "0.1", "--api", stack.url("API_PORT")], cwd=ROOT)
-    assert load.returncode == 0, load.stderr
-    yield stack.url("PROMETHEUS_PORT")
+    prometheus = stack.url("PROMETHEUS_PORT")
+    command = [sys.executable, "-m", "app.load", "--minutes", "3", "--api", stack.url("API_PORT")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as load:
+        try:
+            # A counter that first appears with all that it ever counts has no rate: the load goes on over a scrape.
+            wait_for("a rise of what the load makes", partial(all_rise, prometheus, time.monotonic()), SECONDS)
+        finally:
+            load.send_signal(signal.SIGINT)
+    assert load.returncode == 0
+    yield prometheus
     stack.compose("exec", "-T", "api", "celery-runtime", "dead-letters", "purge", "--yes")
+
+
+def all_rise(prometheus, began):
+    """Since then: the first broker's Prometheus is the second's too."""
+    seconds = math.ceil(time.monotonic() - began)
+    return all(ask(prometheus, "query", query=expr.format(seconds=seconds))["result"] for expr in RISING)
 
 
 def hand_back(stack):
