@@ -75,10 +75,10 @@ render: .venv/ready ## Turn queues.toml into every platform's workers, and alert
 queue: .venv/ready ## Add a queue to queues.toml and render (NAME=reports)
 	@$(RENDER) --add "$(NAME)" && $(DASHBOARDS)
 
-test: .venv/ready ## What is not marked slow, of every tier or of some (TIERS="unit stack")
+test: .venv/ready .venv-tracing/ready ## What is not marked slow, of every tier or of some (TIERS="unit stack")
 	@$(PYTHON) -m tests $(TIERS)
 
-test-all: .venv/ready ## Everything
+test-all: .venv/ready .venv-tracing/ready ## Everything
 	@$(PYTHON) -m tests --slow
 
 test-cluster: .venv/ready ## The stack on the Kubernetes of KUBECONFIG, what is slow too
@@ -87,7 +87,7 @@ test-cluster: .venv/ready ## The stack on the Kubernetes of KUBECONFIG, what is 
 test-systemd: .venv/ready ## Units, installer and Supervisor under a systemd of their own, what is slow too
 	@$(PYTHON) -m tests systemd --slow
 
-test-%: .venv/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack, test-chaos
+test-%: .venv/ready .venv-tracing/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack, test-chaos
 	@$(PYTHON) -m tests $*
 
 k8s-up: ## The stack in the cluster of KUBECONFIG (OVERLAY=local|rabbitmq|no-keda, REGISTRY= or CLUSTER_LOAD= if not kind or k3d)
@@ -125,7 +125,7 @@ bench-growth: .venv/ready .venv-bench/ready ## The cost of a task up to a millio
 	@$(BENCH) --result docs/performance/result.json --page docs/performance.md --minutes 120 --broker redis \
 	--runs $(or $(RUNS),2) --only $(or $(ONLY),growth-queued,growth-workers,growth-queues,growth-payloads)
 
-bench-monitoring: .venv/ready .venv-bench/ready .venv-exporter/ready ## What metrics, scrapes, collector and exporter cost, in 5 paired runs; writes nothing into docs/
+bench-monitoring: .venv/ready .venv-bench/ready .venv-exporter/ready .venv-tracing/ready ## What metrics, scrapes, collector, exporter and tracing cost, in 5 paired runs; writes nothing into docs/
 	@$(BENCH) --result .cache/bench/monitoring.json --only monitoring --runs $(or $(RUNS),5) --tasks $(or $(TASKS),4000)
 
 bench-page: .venv/ready .venv-bench/ready ## Write docs/performance.md anew from its figures, without measuring

@@ -17,7 +17,7 @@ TITLES = {
     "mixed": "Short tasks among long ones: from publishing to start, milliseconds",
     "memory": "Start and memory",
     "stop": "SIGTERM while tasks of 0.1 s run",
-    "monitoring": "A full queue is emptied, with metrics and collector and without",
+    "monitoring": "A full queue is emptied, with metrics, collector and exporter, with tracing too, and without",
     "growth-queued": "Milliseconds of CPU for a task, by queued tasks",
     "growth-workers": "Milliseconds of CPU for a task, by workers",
     "growth-queues": "Milliseconds of CPU for a task, by queues of one worker",

@@ -12,6 +12,7 @@ from bench.servers import ROOT
 from celery_runtime.queues import Queue
 
 PEERS_PYTHON = ROOT / ".venv-bench/bin/python"
+TRACING_PYTHON = ROOT / ".venv-tracing/bin/python"
 Count = Callable[["Redis"], int]
 
 
@@ -52,11 +53,15 @@ class Stock(Variant):
 
 @dataclass(frozen=True)
 class Blueprint(Variant):
-    """Celery with the runtime; `off`: parts of it that are switched off. All are safe and, with metrics, scraped."""
+    """Celery with the runtime; `off`: parts of it that are switched off. All are safe and, with metrics, scraped.
+
+    traced: each task has its span, none is left out.
+    """
 
     pool: str = "prefork"
     events: bool = False
     off: str = ""
+    traced: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,12 @@ STOCK_SAFE = Stock("stock-safe", 1, safe=True)
 STOCK_MONITORED = Stock("stock-monitored", 0.7, events=True)
 PREFORK = Blueprint("prefork", 2)
 PREFORK_EVENTS = Blueprint("prefork-events", 1.5, events=True)
+PREFORK_TRACED = Blueprint("prefork-traced", 1.5, traced=True)
 PREFORK_PLAIN = Blueprint("prefork-plain", 2, off="metrics")
 THREADS = Blueprint("threads", 1, pool="threads")
 DIRECT = Blueprint("direct", 6, pool="direct")
 DIRECT_EVENTS = Blueprint("direct-events", 6, pool="direct", events=True)
+DIRECT_TRACED = Blueprint("direct-traced", 3, pool="direct", traced=True)
 DIRECT_PLAIN = Blueprint("direct-plain", 6, pool="direct", off="metrics")
 
 _DRAMATIQ = ("-m", "dramatiq", "bench.peers.dramatiq", "--processes", "2", "--threads", "8")

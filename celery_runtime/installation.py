@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.signals import worker_before_create_process
 
-from celery_runtime import direct, publish_metrics, publishing, rabbitmq, redis_transport
+from celery_runtime import direct, publish_metrics, publishing, rabbitmq, redis_transport, tracing
 from celery_runtime.queues import Queue, load_queues
 from celery_runtime.sentinel import transport_options
 from celery_runtime.settings import RuntimeSettings, load
@@ -75,6 +75,7 @@ def install_on(app: Celery) -> Celery:
     if settings.has("publishing"):
         publishing.install(app)
         limit_arguments(app, settings.max_arguments_kib)
+    tracing.install(app, settings.tracing_url)
     signals.connect()
     worker_before_create_process.connect(_settle_down, weak=False, dispatch_uid=_SETTLE_DOWN)
     app.celery_runtime_installed = True

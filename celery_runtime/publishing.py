@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import copy_context
 from functools import cache
 from threading import Thread
 from typing import Any, TypeVar
@@ -126,6 +127,7 @@ class _Call(Thread):
         super().__init__(daemon=True)
         self.app, self.backend = app, app.backend
         self.work, self.timeout = work, publish_timeout() if timeout is None else timeout
+        self.context = copy_context()  # a trace goes on in the thread
         self.value: Any = None
         self.progress, self.abandoned = 0, False
         self.error: Exception | None = None
@@ -135,7 +137,7 @@ class _Call(Thread):
         # That of the thread that waits: another for each call would take 1.5 ms and a connection of its own.
         self.app._backend = self.backend  # noqa: SLF001
         try:
-            self.value = self.work(self)
+            self.value = self.context.run(self.work, self)
         except Exception as error:  # noqa: BLE001 -- raised again in the thread that waits
             self.error = error
 

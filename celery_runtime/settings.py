@@ -105,6 +105,7 @@ class RuntimeSettings(EnvSettings):
     publish_timeout: float = Field(10, gt=0, le=3600, examples=[10])  # seconds
     max_arguments_kib: int = Field(64, ge=1, le=65_536, examples=[64])
     metrics_buckets: str = Field("", examples=["0.01,0.1,1,10,60"])
+    tracing_url: str | None = Field(None, pattern=r"^https?://[^\s/@]+\S*$", examples=["http://collector:4318"])
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", examples=["INFO"])
 
     @field_validator("metrics_buckets")

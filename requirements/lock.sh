@@ -15,6 +15,9 @@ lock() { # FILE GROUP...
 source=(pyproject.toml)
 lock app app
 lock test app dev test lint build dashboards
+# Apart, for the image that traces and its tests: redis-py imports OpenTelemetry wherever it is installed.
+source=(pyproject.toml --extra tracing --constraint requirements/app.txt)
+lock tracing app tracing
 source=()
 lock build build
 source=(requirements/exporter.in)

@@ -7,6 +7,7 @@ import sys
 import uvicorn
 
 from celery_runtime.settings import ConfigError
+from celery_runtime.tracing import with_trace
 
 GRACE = 10  # seconds
 QUIET = ("/healthz", "/metrics")  # asked every few seconds, and of no interest in a log
@@ -23,7 +24,7 @@ def main() -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logging.basicConfig(format=with_trace("%(asctime)s %(levelname)s %(name)s: %(message)s"), level=logging.INFO)
     logging.getLogger("uvicorn.access").addFilter(lambda record: not any(path in record.getMessage() for path in QUIET))
     config = uvicorn.Config(api, log_config=None, timeout_graceful_shutdown=GRACE, server_header=False)
     uvicorn.Server(config).run(sockets=[listener])

@@ -8,6 +8,7 @@ from app.api.limits import BodyLimit
 from app.settings import settings
 from app.submit import fail_fast
 from app.web import pages
+from celery_runtime import tracing
 
 
 def create() -> FastAPI:
@@ -30,4 +31,8 @@ def create() -> FastAPI:
     api.add_middleware(Browsers)
     api.add_middleware(metrics.Metrics)
     fail_fast()
+    if tracing.is_on():
+        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+
+        FastAPIInstrumentor.instrument_app(api, excluded_urls="healthz,metrics", exclude_spans=["receive", "send"])
     return api

@@ -1,6 +1,7 @@
 """What being watched costs: a worker that counts, a collector and celery-exporter, against the worker without all that.
 
 Worker and exporter are scraped, every 2 s where Prometheus does so every 15 s: the exporter asks all workers each time.
+Tracing comes on top, with a span for every task, taken by a collector that shares the machine.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bench.servers import ROOT, BenchError, Servers
 from bench.setup import Setup, prepared, wait_until
 from bench.variants import Blueprint, Variant
 from bench.worker import ended, running, scraped
+from tests.collector import Collector
 from tests.ports import free_port
 
 EXPORTER = (str(ROOT / ".venv-exporter/bin/python"), str(ROOT / "deploy/images/exporter/entry.py"))
@@ -31,7 +33,10 @@ def measure(variant: Variant, servers: Servers, tasks: int) -> dict[str, float]:
             if watched:
                 stack.enter_context(collecting(setup))
                 stack.enter_context(exporting(setup))
-            return watch(stack.enter_context(running(setup)), done, queued)
+            variables = {}
+            if isinstance(variant, Blueprint) and variant.traced:
+                variables["TRACING_URL"] = stack.enter_context(Collector()).url
+            return watch(stack.enter_context(running(setup, 1, **variables)), done, queued)
 
 
 @contextmanager

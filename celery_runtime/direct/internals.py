@@ -36,7 +36,8 @@ destroy = prefork.process_destructor  # (pid, exit code)
 # What runs after a success is stored, and may look for it.
 _AFTER_STORING = (signals.task_success, signals.task_postrun)
 _HOOKS = ("on_success", "after_return")
-_LOOKS_FOR_NOTHING = "celery.fixups."  # Django's, which closes connections to databases
+# Django's, which closes connections to databases, and the one that ends a span.
+_LOOKS_FOR_NOTHING = ("celery.fixups.", "celery_runtime.tracing.")
 
 
 def runs_plainly(task: Any) -> bool:

@@ -24,6 +24,7 @@ from uuid import UUID, uuid4
 from celery import Celery, Signature
 from kombu.utils.json import dumps
 
+from celery_runtime import tracing
 from celery_runtime.outbox.relay import Relay
 from celery_runtime.outbox.table import outbox_table
 from celery_runtime.tables import now
@@ -92,7 +93,7 @@ class Outbox:
                 "  Send a task that starts it."
             )
         task_id = UUID(task.options["task_id"]) if "task_id" in task.options else uuid4()
-        options = _from_now(self.app, {**task.options, "task_id": str(task_id)})
+        options = tracing.carry(_from_now(self.app, {**task.options, "task_id": str(task_id)}))
         # What could not be published later is refused now, while somebody hears of it.
         self.app.amqp.router.route(dict(options), task.task, task.args, task.kwargs)
         self.app.amqp.as_task_v2(str(task_id), task.task, task.args, task.kwargs)

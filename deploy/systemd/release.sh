@@ -4,7 +4,9 @@
 
 # Sets `release` and `before`, and puts the new one beside the old; nothing uses it yet.
 make_release() {
-  release=$prefix/releases/$(cd "$source" && fingerprint app celery_runtime queues.toml requirements/{app,exporter}.txt deploy/systemd)
+  packages=app
+  ! grep -qs '^TRACING_URL=.' "$config/celery.env" || packages=tracing
+  release=$prefix/releases/$(cd "$source" && fingerprint app celery_runtime queues.toml requirements/{$packages,exporter}.txt deploy/systemd)
   before=$(readlink "$root$prefix/current" || true)
   install_release
 }
@@ -21,7 +23,7 @@ fingerprint() { # PATH...: 12 digits that change with any file
 install_release() {
   local target=$root$release venv exporter
   [ ! -e "$target/complete" ] || return 0
-  venv=$(install_venv app) exporter=$(install_venv exporter --ignore-requires-python)
+  venv=$(install_venv $packages) exporter=$(install_venv exporter --ignore-requires-python)
   rm -rf "$target" && mkdir -p "$target/docs"
   cp -r "$source"/{app,celery_runtime,queues.toml} "$target/"
   find "$target" -name __pycache__ -prune -exec rm -r {} +

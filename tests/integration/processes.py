@@ -20,14 +20,15 @@ FINAL = {"SUCCESS", "FAILURE", "REVOKED"}
 class Service:
     """Starts and stops the app's processes and talks to them; each writes a log of its own into `logs`."""
 
-    def __init__(self, environment, logs):
+    def __init__(self, environment, logs, python=sys.executable):
         self.environment = environment
+        self.python = python
         self.logs = logs
         self.processes = {}
         self.health_ports = {}
 
     def start_all(self):
-        self.run("migrate", [sys.executable, "-m", "app.migrate"])
+        self.run("migrate", [self.python, "-m", "app.migrate"])
         api, smtp, mail, ai = (free_port() for _ in range(4))
         self.environment |= {"API_PORT": str(api), "SMTP_PORT": str(smtp), "AI_BASE_URL": f"http://127.0.0.1:{ai}/v1"}
         self.start("mail", ["-m", "app.standins.mail"], MAIL_SMTP_PORT=smtp, MAIL_HTTP_PORT=mail, MAIL_HOST="127.0.0.1")
@@ -54,7 +55,7 @@ class Service:
     def start(self, name, arguments, **variables):
         log = (self.logs / f"{name}.log").open("ab")
         self.processes[name] = subprocess.Popen(
-            [sys.executable, *arguments],
+            [self.python, *arguments],
             cwd=ROOT,
             env=self.environment | {key: str(value) for key, value in variables.items()},
             stdin=subprocess.DEVNULL,
@@ -73,7 +74,7 @@ class Service:
     def health(self, name, what):
         """Whether the health command of this process says live or ready."""
         environment = self.environment | {"HEALTH_PORT": str(self.health_ports[name])}
-        command = [sys.executable, "-m", "celery_runtime", "health", what]
+        command = [self.python, "-m", "celery_runtime", "health", what]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode == 0
 
     def workers(self, *others):

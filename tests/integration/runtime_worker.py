@@ -87,9 +87,9 @@ class RuntimeWorker:
         return json.loads(self.get("/livez")[1])["last_tick_seconds"]
 
     def producer(self, monkeypatch):
-        """The app as a web process has it, in this process."""
+        """The app as a web process has it, in this process, which would keep a tracer for ever."""
         for name, value in self.environment.items():
-            if name not in {"PATH", "PYTHONPATH"}:
+            if name not in {"PATH", "PYTHONPATH", "TRACING_URL"}:
                 monkeypatch.setenv(name, value)
         return install(Celery("producer", set_as_current=False))
 

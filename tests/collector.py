@@ -1,0 +1,93 @@
+"""Where spans go in tests: takes OTLP over HTTP as OpenTelemetry's own collector does, and keeps what it got.
+
+What sends them runs with PYTHON: OpenTelemetry's SDK is installed apart, as in the image.
+"""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+PYTHON = str(Path(__file__).parents[1] / ".venv-tracing/bin/python")
+
+
+class Span(NamedTuple):
+    """One span; ids in hexadecimal digits, `parent` empty for the first of a trace."""
+
+    service: str
+    name: str
+    trace: str
+    id: str
+    parent: str
+    attributes: dict[str, object]
+    failed: bool
+
+
+class Collector:
+    """Listens on a free port of 127.0.0.1, as a context manager; `url` is its address."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.peers: set[tuple[str, int]] = set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def of(self, trace: str) -> dict[str, Span]:
+        """The spans of a trace by their names; the last one where several have a name."""
+        return {span.name: span for span in list(self.spans) if span.trace == trace}
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                assert self.path == "/v1/traces", self.path
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                collector.peers.add(self.client_address)
+                collector.spans += spans(ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+def spans(request: ExportTraceServiceRequest) -> list[Span]:
+    return [
+        Span(
+            attributes(resource.resource)["service.name"],
+            span.name,
+            span.trace_id.hex(),
+            span.span_id.hex(),
+            span.parent_span_id.hex(),
+            attributes(span),
+            span.status.code == span.status.STATUS_CODE_ERROR,
+        )
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+def attributes(of: object) -> dict[str, object]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in of.attributes}
