@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def value(name: str, default: str | None = None) -> str:
-    """The variable `name`, or what the file holds that NAME_FILE names; the process ends where neither says anything."""
+    """The variable `name`, or what the file holds that NAME_FILE names; ends the process where neither says a thing."""
     path = os.environ.get(f"{name}_FILE")
     try:
         found = Path(path).read_text().strip() if path else os.environ.get(name) or default
