@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from celery_runtime.settings import ConfigError
 
     try:
+        from celery_runtime.versions import check
+
+        check()
         return run(arguments)
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -23,6 +23,7 @@ from celery_runtime.promises import BREAKING
 OPTIONS = "broker_transport_options"
 RESULTS, RESULT_OPTIONS = "result_backend", "result_backend_transport_options"
 REDIS = ("redis:", "rediss:", "redis+", "sentinel:")
+_WARN = f"{__name__}.warn"
 _BROKER = "To keep the app's, name its broker in BROKER and REDIS_URL or RABBITMQ_URL."
 _QUEUES = "To keep the app's, name its queues in queues.toml."
 _ALWAYS_OURS = {
@@ -65,8 +66,9 @@ def own_settings(app: Celery) -> dict[str, Any]:
         app.conf.finalize()
         conf = app.conf
     else:
-        if app._config_source:  # noqa: SLF001
-            app.loader.config_from_object(app._config_source, silent=app._config_source_silent)  # noqa: SLF001
+        source, silent = app._config_source, getattr(app, "_config_source_silent", False)  # noqa: SLF001
+        if source:
+            app.loader.config_from_object(source, silent=silent)
         conf = detect_settings(
             app.prepare_config(app.loader.conf),
             app._preconf,  # noqa: SLF001
@@ -107,7 +109,8 @@ def announce(overrides: list[Override]) -> None:
             log.warning("%s", override)
 
     for signal in (celeryd_after_setup, beat_init):
-        signal.connect(warn, weak=False, dispatch_uid=f"{__name__}.warn")
+        signal.disconnect(dispatch_uid=_WARN)  # of an app that this process had before
+        signal.connect(warn, weak=False, dispatch_uid=_WARN)
 
 
 def _reason(name: str, theirs: Any, ours: Any, keep: Collection[str]) -> str:
