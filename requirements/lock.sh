@@ -24,6 +24,9 @@ lock redis
 # kombu's and Celery's own tests: with the versions that are tested here, from the same release.
 source=(requirements/conformance.in --constraint requirements/test.txt)
 lock conformance
+# The three examples beside the runtime, for `make test-apps`.
+source=(requirements/examples.in --constraint requirements/test.txt)
+lock examples
 source=(requirements/bench.in --override requirements/bench-override.in)
 lock bench
 source=(requirements/checkov.in)
