@@ -27,6 +27,8 @@ lock conformance
 # The three examples beside the runtime, for `make test-apps`.
 source=(requirements/examples.in --constraint requirements/test.txt)
 lock examples
+source=(examples/flask/requirements.in --constraint requirements/app.txt)
+lock ../examples/flask/requirements
 source=(requirements/bench.in --override requirements/bench-override.in)
 lock bench
 source=(requirements/checkov.in)
