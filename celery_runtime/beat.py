@@ -1,6 +1,6 @@
 """Beat with one schedule at a time: RedBeat's lock, and health from the scheduler's own ticks.
 
-The schedule is RedBeat's, in Redis. An app may have a scheduler of its own: own_scheduler.py has it behind the same lock.
+The schedule is RedBeat's, in Redis. An app may name a scheduler of its own: own_scheduler.py puts it behind that lock.
 
 The lock is short (30 s), so that another Beat takes over half a minute after this one died, not 25 minutes.
 

@@ -17,9 +17,11 @@ from celery.loaders.app import AppLoader
 class Loader(AppLoader):  # type: ignore[misc]
     """Celery's own, of an app with the runtime on it."""
 
-    def __init__(self, app: Celery, **kwargs: Any) -> None:
-        super().__init__(app, **kwargs)
-        app.on_after_configure.connect(_install, weak=False)
+    @property
+    def conf(self) -> Any:
+        """Asked for while the settings are made; the signal that they are ready is not there when a loader is made."""
+        self.app.on_after_configure.connect(_install, weak=False, dispatch_uid=__name__)
+        return super().conf
 
 
 def _install(sender: Celery, **_: Any) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 from celery import Celery
@@ -32,8 +33,8 @@ class Lock:
 class Stored(CeleryScheduler):
     """An app's own scheduler, whose schedule is in a store beside it, like Django's."""
 
-    store = {}
-    happened = []
+    store: ClassVar = {}
+    happened: ClassVar = []
     error = None
 
     def setup_schedule(self):
