@@ -13,7 +13,7 @@ refuse() { # WHAT REMEDY...
 }
 
 # APP=examples/django: the app of that folder in place of the reference app. Its deploy/ says what differs: stack.env has
-# settings, common.yaml what its containers have in common, compose.yaml the rest; workers.yaml and scrape/ are rendered.
+# settings, common.yaml what its containers have in common, app.yaml the rest; workers.yaml and scrape/ are rendered.
 app=$here
 if [ -n "${APP:-}" ]; then
   app=$(cd "$here/../../$APP/deploy" 2>/dev/null && pwd) || app=
