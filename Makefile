@@ -15,7 +15,7 @@ BENCH = deploy/hosts/docker.sh && $(PYTHON) -m bench $(if $(BROKER),--broker $(B
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: ## Bring the whole stack up and send one picture through it (BROKER=redis|rabbitmq)
+up: ## Bring the whole stack up and send one picture through it (BROKER=redis|rabbitmq APP=examples/django)
 	@$(STACK)/up.sh
 
 down: ## Stop the stack; its data stays
@@ -28,7 +28,7 @@ logs: ## Follow the stack's logs (SERVICE=worker-media for one)
 	@. $(STACK)/stack.sh && need_engine && running logs --follow --tail 100 $(SERVICE)
 
 smoke: ## Walk through the patterns on the running stack, a line for each (ROWS=1,2,12)
-	@. $(STACK)/stack.sh && need_engine && running exec -T api python -m app.smoke --rows $(or $(ROWS),all) --timeout 85 --api http://127.0.0.1:8000 --mail http://mail:8025
+	@. $(STACK)/stack.sh && need_engine && running exec -T api $(if $(APP),$$SMOKE,python -m app.smoke --rows $(or $(ROWS),all) --timeout 85 --api http://127.0.0.1:8000 --mail http://mail:8025)
 
 dead-letters: ## What no worker could run (ARGS="show ID", ARGS="replay --queue media")
 	@$(ASK) dead-letters $(or $(ARGS),list)

@@ -15,6 +15,9 @@ lock() { # FILE GROUP...
 source=(pyproject.toml)
 lock app app
 lock test app dev test lint build dashboards
+# An example's own beside what the stack runs in its image, in the versions that are tested here.
+source=(pyproject.toml examples/django/requirements.in --constraint requirements/test.txt)
+lock ../examples/django/requirements image
 source=()
 lock build build
 source=(requirements/exporter.in)

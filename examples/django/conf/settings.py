@@ -86,7 +86,7 @@ if is_on("HTTPS"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
-CELERY_BROKER_URL = value("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+# The broker is not said here: Celery reads the variable CELERY_BROKER_URL itself.
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True  # Admin shows a result's task, arguments and worker
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
