@@ -52,7 +52,7 @@ TIERS = (
     Tier(
         "apps",
         "the examples under plain Celery and under the runtime, faults, versions",
-        (DOCKER, IMAGES, EXAMPLES),
+        (DOCKER, IMAGES, EXAMPLES, CHROMIUM),
         processes=3,
     ),
     Tier("stack", "the Compose stack, up and down, on both brokers", (DOCKER, IMAGES)),
