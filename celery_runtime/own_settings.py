@@ -96,8 +96,8 @@ def settle(
             overrides.append(Override(name, own[name], ours[name], why))
         elif name not in _ALWAYS_OURS:
             settled[name] = own[name]
-    if settled.get(RESULTS) == own.get(RESULTS):
-        settled[RESULT_OPTIONS] = own.get(RESULT_OPTIONS, {})
+    is_theirs, options = settled[RESULTS] == own.get(RESULTS), own.get(RESULT_OPTIONS) or {}
+    settled[RESULT_OPTIONS] = options if is_theirs else {**options, **ours[RESULT_OPTIONS]}
     return settled, sorted(overrides, key=lambda override: override.setting)
 
 

@@ -121,6 +121,15 @@ def test_results_in_another_redis_can_be_kept(installed, warnings):
     assert conf.result_backend_transport_options == {"global_keyprefix": "r:"} and warnings() == []
 
 
+def test_sentinel_is_told_to_the_store_that_it_leads_to_and_to_no_other(installed):
+    own, sentinel = {"result_backend_transport_options": {"global_keyprefix": "r:"}}, "sentinel://celery@a:26379/0"
+    options = installed(own, REDIS_URL=sentinel).conf.result_backend_transport_options
+    assert (options["global_keyprefix"], options["master_name"]) == ("r:", "mymaster")
+
+    conf = installed({"result_backend": "django-db"}, REDIS_URL=sentinel).conf
+    assert conf.result_backend_transport_options == {}
+
+
 def test_queues_are_those_of_the_file(installed, warnings):
     conf = installed({"task_queues": [Queue("old")], "task_default_queue": "old"}).conf
 
