@@ -1,7 +1,7 @@
 """What is asked of an example, by a process of its app as a web process is: `scenario.py WHAT ARGUMENTS`.
 
-APP and TASKS say whose tasks; RUNTIME that the runtime is installed. `ask` prints the answers to questions as
-JSON; nothing in them differs from run to run. `publish` prints the id of each task that the broker accepted.
+APP and TASKS say whose tasks, WORKERS how many run; RUNTIME that the runtime is installed. `ask` prints the answers to
+questions as JSON; nothing in them differs from run to run. `publish` prints the id of each task that was accepted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from celery.app.utils import find_app
 from celery.exceptions import TaskRevokedError
 
 PATIENCE = 60  # seconds
+EACH = {"limit": int(os.environ.get("WORKERS", "1")), "timeout": 20}  # workers to answer, and seconds for it
 sys.path.insert(0, os.getcwd())  # noqa: PTH109  where `celery -A` looks
 
 
@@ -30,6 +31,10 @@ def load():
         from celery_runtime.wrap import app
     else:
         app = find_app(os.environ["APP"])
+    if "DJANGO_SETTINGS_MODULE" in os.environ:
+        import django
+
+        django.setup()
     app.loader.import_default_modules()
     app.finalize()
     return app, SimpleNamespace(**{role: app.tasks[name] for role, name in json.loads(os.environ["TASKS"]).items()})
@@ -83,7 +88,7 @@ def timing(app, tasks):
 
 
 def control(app, tasks):
-    inspect = app.control.inspect(timeout=3)
+    inspect = app.control.inspect(**EACH)
     names = set(json.loads(os.environ["TASKS"]).values())
     running, waiting = tasks.sleep.delay(30), tasks.add.apply_async((1, 1), countdown=4)
     (seen,) = until(lambda: [each for each in flat(inspect.active()) if each["id"] == running.id])
@@ -100,7 +105,7 @@ def control(app, tasks):
 
 
 def limited(app, tasks):
-    return app.control.rate_limit(tasks.add.name, "1000/s", reply=True, timeout=3)
+    return app.control.rate_limit(tasks.add.name, "1000/s", reply=True, **EACH)
 
 
 def flat(answers):
@@ -123,7 +128,7 @@ def until(condition):
 
 
 def events(app, tasks):
-    app.control.enable_events(reply=True, timeout=3)
+    app.control.enable_events(reply=True, **EACH)
     heard, listening = {}, threading.Event()
 
     def hear(event):
@@ -142,7 +147,7 @@ def events(app, tasks):
     ids = [tasks.add.delay(1, 1).id, tasks.retry.delay(1, countdown=1).id, tasks.fail.delay("loudly").id]
     last = ["task-succeeded", "task-succeeded", "task-failed"]
     until(lambda: all(end in heard.get(task, ()) for task, end in zip(ids, last, strict=True)))
-    app.control.disable_events(reply=True, timeout=3)
+    app.control.disable_events(reply=True, **EACH)
     return [heard[task] for task in ids]
 
 

@@ -60,6 +60,7 @@ class Side:
             "HEAR": hear,
             "HEARD": str(self.heard_file),
             "APP": subject.app,
+            "WORKERS": str(len(subject.queues)),
             "TASKS": json.dumps(subject.tasks),
             **subject.variables(folder),
             **(self._under_the_runtime() if runtime else self._under_celery()),
