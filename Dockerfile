@@ -2,6 +2,11 @@
 # Layers stand in the order of how seldom they change; a change in app/ costs the last two.
 # Must build with the BuildKit of Engine 20.10: no syntax line (it would be pulled), no here-documents.
 ARG BASE_IMAGE=python:3.13-slim-trixie
+# Which app: its pinned packages, its folder and where that goes below /srv, its queues. Compose says so for another one.
+ARG REQUIREMENTS=requirements/app.txt
+ARG APP=app
+ARG APP_FOLDER=app
+ARG QUEUES=queues.toml
 
 # ---- third-party packages, each checked against its hash; pip itself stays in /opt/build
 FROM ${BASE_IMAGE} AS packages
@@ -12,14 +17,16 @@ RUN --mount=type=bind,source=deploy/images/install.sh,target=/tmp/install.sh \
     sh /tmp/install.sh binutils
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
 ENV PIP_CONFIG_FILE=/run/secrets/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COLOR=1
-COPY requirements/app.txt /tmp/
+ARG REQUIREMENTS
+COPY ${REQUIREMENTS} /tmp/app.txt
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip --mount=type=cache,target=/root/.cache/pip \
     /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes -r /tmp/app.txt && \
     find /opt/venv/lib -type d \( -name tests -o -path '*/sqlalchemy/testing' -o -path '*/tornado/test' \) \
     -prune -exec rm -r {} + && \
-    cd /opt/venv/lib/python3.*/site-packages && rm pillow.libs/libavif-* PIL/_avif.* && \
+    cd /opt/venv/lib/python3.*/site-packages && rm -f pillow.libs/libavif-* PIL/_avif.* && \
     find . -type f -name '*.so*' -exec strip --strip-unneeded {} + && find . -name '*.pyi' -delete && \
-    find openai -name __pycache__ -prune -exec rm -r {} + && python3 -m compileall -q -b -o 2 openai && find openai -name '*.py' -delete
+    if [ -d openai ]; then find openai -name __pycache__ -prune -exec rm -r {} + && \
+    python3 -m compileall -q -b -o 2 openai && find openai -name '*.py' -delete; fi
 
 # ---- pg_dump and pg_restore, with the libraries that the base image lacks: their package would bring Perl
 FROM ${BASE_IMAGE} AS postgresql
@@ -43,11 +50,14 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 
 # ---- the application, with its bytecode: the root file system is read-only later, and import time counts
 FROM ${BASE_IMAGE} AS source
+ARG APP
+ARG APP_FOLDER
+ARG QUEUES
 WORKDIR /srv
-COPY app app
-COPY queues.toml ./
+COPY ${APP} ${APP_FOLDER}
+COPY ${QUEUES} ./
 # A checkout may keep its files to its owner (umask 077).
-RUN python3 -m compileall -q app && chmod -R a+rX .
+RUN python3 -m compileall -q ${APP_FOLDER} && chmod -R a+rX .
 
 FROM ${BASE_IMAGE}
 RUN groupadd --gid 10001 celery && \

@@ -10,12 +10,12 @@ BENCH = deploy/hosts/docker.sh && $(PYTHON) -m bench $(if $(BROKER),--broker $(B
 	$(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke dead-letters schedule workers active scheduled registered revoke rate events-on events-off consume clean dev render queue test test-all bench bench-quick bench-growth bench-monitoring bench-page load dashboards-preview chaos conformance lint lint-k8s lock k8s-up k8s-status k8s-smoke k8s-down systemd-install systemd-uninstall systemd-scale supervisor-install
+.PHONY: help up down status logs smoke dead-letters schedule workers active scheduled registered revoke rate events-on events-off consume clean dev render queue test test-all bench bench-quick bench-growth bench-monitoring bench-page load dashboards-preview chaos compat conformance lint lint-k8s lock k8s-up k8s-status k8s-smoke k8s-down systemd-install systemd-uninstall systemd-scale supervisor-install
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: ## Bring the whole stack up and send one picture through it (BROKER=redis|rabbitmq)
+up: ## Bring the whole stack up and send one picture through it (BROKER=redis|rabbitmq APP=examples/django)
 	@$(STACK)/up.sh
 
 down: ## Stop the stack; its data stays
@@ -28,7 +28,7 @@ logs: ## Follow the stack's logs (SERVICE=worker-media for one)
 	@. $(STACK)/stack.sh && need_engine && running logs --follow --tail 100 $(SERVICE)
 
 smoke: ## Walk through the patterns on the running stack, a line for each (ROWS=1,2,12)
-	@. $(STACK)/stack.sh && need_engine && running exec -T api python -m app.smoke --rows $(or $(ROWS),all) --timeout 85 --api http://127.0.0.1:8000 --mail http://mail:8025
+	@. $(STACK)/stack.sh && need_engine && running exec -T api $(if $(APP),$$SMOKE,python -m app.smoke --rows $(or $(ROWS),all) --timeout 85 --api http://127.0.0.1:8000 --mail http://mail:8025)
 
 dead-letters: ## What no worker could run (ARGS="show ID", ARGS="replay --queue media")
 	@$(ASK) dead-letters $(or $(ARGS),list)
@@ -87,7 +87,7 @@ test-cluster: .venv/ready ## The stack on the Kubernetes of KUBECONFIG, what is 
 test-systemd: .venv/ready ## Units, installer and Supervisor under a systemd of their own, what is slow too
 	@$(PYTHON) -m tests systemd --slow
 
-test-%: .venv/ready .venv-tracing/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack, test-chaos
+test-%: .venv/ready .venv-tracing/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-apps, test-stack, test-chaos
 	@$(PYTHON) -m tests $*
 
 k8s-up: ## The stack in the cluster of KUBECONFIG (OVERLAY=local|rabbitmq|no-keda, REGISTRY= or CLUSTER_LOAD= if not kind or k3d)
@@ -140,6 +140,10 @@ dashboards-preview: .venv-bench/ready ## Draw each dashboard from what the runni
 chaos: .venv/ready ## Kill, cut, fill and pause everything under load; print what was lost (BROKER=, ROWS=1,5,8, STOCK=1)
 	@deploy/hosts/docker.sh
 	@$(PYTHON) -m tests.chaos --rows "$(ROWS)" --broker $(or $(BROKER),redis rabbitmq) --celery runtime $(if $(STOCK),stock)
+
+compat: .venv/ready ## A worker on each release of Celery and Python that is installed here; what does not fit must be refused
+	@deploy/hosts/docker.sh
+	@$(PYTHON) -m pytest -rsP tests/apps/test_compatibility.py
 
 conformance: .venv/ready ## kombu's and Celery's own tests, with and without the runtime (BROKER=, SUITE=, TESTS=)
 	@deploy/hosts/docker.sh

@@ -16,8 +16,12 @@ __all__ = ["install"]
 def install(app: Celery) -> Celery:
     """Give `app` its broker, results, queues and safe settings from the environment; returns `app`.
 
-    Raises ConfigError when a variable, a secret file or queues.toml is missing or wrong.
+    Raises ConfigError when a variable, a secret file or queues.toml is missing or wrong, and
+    when the installed Celery does not fit.
     """
+    from celery_runtime.versions import check
+
+    check()  # before anything of Celery's inner parts is imported
     from celery_runtime.installation import install_on
 
     return install_on(app)

@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from celery_runtime.settings import ConfigError
 
     try:
+        from celery_runtime.versions import check
+
+        check()
         return run(arguments)
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -129,12 +132,13 @@ def _beat(arguments: argparse.Namespace) -> int:
     settings = load(RuntimeSettings)
     app = load_app(settings.celery_app)
     from celery_runtime.beat import serve_health
+    from celery_runtime.own_scheduler import guarded
     from celery_runtime.sentinel import redbeat_options
 
     serve_health()
     # Set here and not by install(): a worker would show it, password included, to everybody who may inspect it.
-    app.conf.update(redbeat_options(settings))
-    # No --schedule and no pid file: the schedule is in Redis, and the lock there tells who is the one Beat.
+    app.conf.update(redbeat_options(settings), beat_scheduler=guarded(app.conf.beat_scheduler))
+    # No --schedule and no pid file: no schedule is in a file, and the lock in Redis tells who is the one Beat.
     return _run(app, ["beat", f"--loglevel={settings.log_level}", "--pidfile="])
 
 

@@ -7,15 +7,18 @@ tasks, wait for ever on dead connections, or end the worker when the broker fail
 from __future__ import annotations
 
 import gc
+import os
 from typing import Any
 
 from celery import Celery, Task
 from celery.signals import worker_before_create_process
+from kombu.utils.url import maybe_sanitize_url
 
 from celery_runtime import direct, publish_metrics, publishing, rabbitmq, redis_transport, tracing
+from celery_runtime.own_settings import announce, own_settings, settle
 from celery_runtime.queues import Queue, load_queues
 from celery_runtime.sentinel import transport_options
-from celery_runtime.settings import RuntimeSettings, load
+from celery_runtime.settings import ConfigError, RuntimeSettings, load
 from celery_runtime.tasks import RETRY_DELAY, signals
 from celery_runtime.tasks.size import limit_arguments
 
@@ -42,6 +45,7 @@ SAFE_SETTINGS: dict[str, Any] = {
     "broker_connection_max_retries": None,
     "broker_channel_error_retry": True,  # READONLY after a failover of Redis is a channel error
     "broker_connection_timeout": 4,
+    "broker_heartbeat": 10,  # seconds, of RabbitMQ; 120 by default
     "result_expires": RESULT_EXPIRES,
     "result_backend_always_retry": True,
     "redis_socket_timeout": 10,
@@ -61,8 +65,12 @@ def install_on(app: Celery) -> Celery:
     settings = load(RuntimeSettings)
     queues = load_queues(settings.queues_file)
     broker = redis_transport if settings.broker == "redis" else rabbitmq
-    app.conf.update(_common(settings, list(queues)))
-    app.conf.update(broker.configuration(settings, queues))
+    _refuse_hidden_broker(settings.broker_url)
+    own = own_settings(app)
+    ours = _common(settings, own, list(queues)) | broker.configuration(settings, queues)
+    settled, overrides = settle(own, ours, settings.kept_settings)
+    app.conf.update(settled)
+    announce(overrides)
     Task.default_retry_delay = RETRY_DELAY  # of Celery's own class: a base class of the app's need not be app.Task's
     if settings.has("results"):
         from celery_runtime import results
@@ -75,20 +83,33 @@ def install_on(app: Celery) -> Celery:
     if settings.has("publishing"):
         publishing.install(app)
         limit_arguments(app, settings.max_arguments_kib)
-    tracing.install(app, settings.tracing_url)
+    tracing.install(app, settings.tracing_url, own)
     signals.connect()
     worker_before_create_process.connect(_settle_down, weak=False, dispatch_uid=_SETTLE_DOWN)
     app.celery_runtime_installed = True
     return app
 
 
-def _common(settings: RuntimeSettings, queues: list[str]) -> dict[str, Any]:
+def _common(settings: RuntimeSettings, own: dict[str, Any], queues: list[str]) -> dict[str, Any]:
+    default = own.get("task_default_queue", "default")
     return SAFE_SETTINGS | {
         "broker_url": settings.broker_url,
+        "broker_read_url": None,
+        "broker_write_url": None,
         "result_backend": settings.redis,
         "result_backend_transport_options": transport_options(settings),
-        "task_default_queue": "default" if "default" in queues else queues[0],
+        "task_default_queue": default if default in queues else queues[0],
     }
+
+
+def _refuse_hidden_broker(url: str) -> None:
+    """Celery takes these variables above everything that an app or its runtime sets."""
+    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+        if os.environ.get(name) not in {None, "", url}:
+            raise ConfigError(
+                f"{name} = {maybe_sanitize_url(os.environ[name])!r} is another broker than that of BROKER.\n"
+                "  Remove it, and name the broker in REDIS_URL or RABBITMQ_URL."
+            )
 
 
 def _settle_down(**_: Any) -> None:

@@ -11,11 +11,14 @@ from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from celery_runtime.promises import KEEPABLE
+from celery_runtime.urls import check, with_password
 
 
 class ConfigError(Exception):
@@ -73,6 +76,7 @@ class RuntimeSettings(EnvSettings):
     """What the runtime itself reads; one place for every platform."""
 
     runtime_off: str = Field("", examples=["drain,lease"])
+    keep_settings: str = Field("", examples=["task_acks_late"])
     celery_app: str = Field("app.celery:app", examples=["app.celery:app"])
     queues_file: Path = Field(Path("queues.toml"), examples=["queues.toml"])
     broker: Literal["redis", "rabbitmq"] = Field("redis", examples=["redis"])
@@ -91,6 +95,7 @@ class RuntimeSettings(EnvSettings):
         examples=["amqp://celery@rabbitmq:5672/celery", "amqp://celery@a:5672/v;amqp://celery@b:5672/v"],
     )
     rabbitmq_password: SecretStr | None = None
+    rabbitmq_queues: Literal["quorum", "classic"] = Field("quorum", examples=["quorum"])
     rabbitmq_management_url: str | None = Field(
         None, pattern=r"^https?://[^\s/@]+$", examples=["http://rabbitmq:15672"]
     )  # by default port 15672 of the first node
@@ -128,7 +133,7 @@ class RuntimeSettings(EnvSettings):
     def _are_complete(cls, urls: str) -> str:
         for url in urls.split(";"):
             try:
-                _check_url(url)
+                check(url)
             except ValueError as error:
                 raise ValueError(f"{url!r}: {error}" if ";" in urls else str(error)) from None
         if len({urlsplit(url).scheme for url in urls.split(";")}) > 1:
@@ -145,6 +150,19 @@ class RuntimeSettings(EnvSettings):
             raise ValueError(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
         return text
 
+    @field_validator("keep_settings")
+    @classmethod
+    def _are_kept(cls, text: str) -> str:
+        unknown = [name for name in _split(text) if name not in KEEPABLE]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is none that could be kept; those are {', '.join(KEEPABLE)}")
+        return text
+
+    @property
+    def kept_settings(self) -> list[str]:
+        """The settings that stay the app's although they break a guarantee."""
+        return _split(self.keep_settings)
+
     def has(self, part: str) -> bool:
         """Whether a part of PARTS is on; each is unless RUNTIME_OFF names it."""
         return part not in _split(self.runtime_off)
@@ -152,19 +170,19 @@ class RuntimeSettings(EnvSettings):
     @property
     def redis(self) -> str:
         """The Redis URL with its password: broker (by default), results, locks and the Beat schedule."""
-        return _with_password(self.redis_url, self.redis_password)
+        return with_password(self.redis_url, self.redis_password)
 
     @property
     def broker_url(self) -> str:
         """The URL of the broker that BROKER names, with its password."""
         if self.broker == "redis":
             return self.redis
-        return _with_password(self.rabbitmq_url, self.rabbitmq_password)
+        return with_password(self.rabbitmq_url, self.rabbitmq_password)
 
     @property
     def rabbitmq_management(self) -> str:
         """The URL of RabbitMQ's management API, with the broker's user, password and vhost."""
-        broker = urlsplit(_with_password(self.rabbitmq_url, self.rabbitmq_password).partition(";")[0])
+        broker = urlsplit(with_password(self.rabbitmq_url, self.rabbitmq_password).partition(";")[0])
         scheme, default_port = ("https", 15671) if broker.scheme == "amqps" else ("http", 15672)
         address = urlsplit(self.rabbitmq_management_url or f"{scheme}://{broker.hostname}:{default_port}")
         login = broker.netloc.rpartition("@")[0]
@@ -192,16 +210,6 @@ def _explain(fault: Any, fields: dict[str, FieldInfo]) -> str:
         return f"{name.upper()} is not set.{remedy}"
     reason = fault["msg"].removeprefix("Value error, ")
     return f"{name.upper()} = {shown} is not valid: {reason}.{remedy}"
-
-
-def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    database = parts.path.strip("/")
-    if parts.scheme in {"redis", "rediss", "sentinel"} and not (database or "0").isdigit():
-        raise ValueError(f"its database {database!r} is not a number")
-    if not parts.hostname and "socket" not in parts.scheme:
-        raise ValueError("it names no host")
-    _ = parts.port  # raises ValueError for a port that is none
 
 
 def _split(text: str) -> list[str]:
@@ -235,17 +243,3 @@ def _refuse_plain_secret(name: str, value: str, field: FieldInfo) -> None:
             f"{name} {what}, and secrets are read from files only.\n"
             f"  Write it into a file and name that file in {remedy}."
         )
-
-
-def _with_password(urls: str, password: SecretStr | None) -> str:
-    """Put the password into each URL of a list that is separated by semicolons, the nodes of one cluster."""
-    if password is None:
-        return urls
-    secret = quote(password.get_secret_value(), safe="")
-    return ";".join(_with_secret(url, secret) for url in urls.split(";"))
-
-
-def _with_secret(url: str, secret: str) -> str:
-    parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user}:{secret}@{host}"))

@@ -18,6 +18,9 @@ lock test app dev test lint build dashboards
 # Apart, for the image that traces and its tests: redis-py imports OpenTelemetry wherever it is installed.
 source=(pyproject.toml --extra tracing --constraint requirements/app.txt)
 lock tracing app tracing
+# An example's own beside what the stack runs in its image, in the versions that are tested here.
+source=(pyproject.toml examples/django/requirements.in --constraint requirements/test.txt)
+lock ../examples/django/requirements image
 source=()
 lock build build
 source=(requirements/exporter.in)
@@ -27,6 +30,11 @@ lock redis
 # kombu's and Celery's own tests: with the versions that are tested here, from the same release.
 source=(requirements/conformance.in --constraint requirements/test.txt)
 lock conformance
+# The three examples beside the runtime, for `make test-apps`.
+source=(requirements/examples.in --constraint requirements/test.txt)
+lock examples
+source=(examples/flask/requirements.in --constraint requirements/app.txt)
+lock ../examples/flask/requirements
 source=(requirements/bench.in --override requirements/bench-override.in)
 lock bench
 source=(requirements/checkov.in)

@@ -38,6 +38,7 @@ DOCKER = "deploy/hosts/docker.sh"
 IMAGES = "tests/images.sh"
 CLUSTER = "tests/cluster/reachable.sh"
 CHROMIUM = "tests/chromium.sh"
+EXAMPLES = "tests/apps/venv.sh"
 TIERS = (
     Tier("unit", "modules by themselves, tasks run eagerly", processes=2),
     Tier("manifests", "rendered files, and Compose's reading of every combination", (DOCKER,), processes=2),
@@ -46,6 +47,12 @@ TIERS = (
         "integration",
         "tasks on real Redis, RabbitMQ and PostgreSQL, the page in Chromium",
         (DOCKER, IMAGES, CHROMIUM),
+        processes=3,
+    ),
+    Tier(
+        "apps",
+        "the examples under plain Celery and under the runtime, faults, versions",
+        (DOCKER, IMAGES, EXAMPLES, CHROMIUM),
         processes=3,
     ),
     Tier("stack", "the Compose stack, up and down, on both brokers", (DOCKER, IMAGES)),

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from celery_runtime.check.finding import Finding, Severity, place_of_task
 from celery_runtime.check.subject import Subject
 from celery_runtime.installation import SAFE_SETTINGS
+from celery_runtime.promises import BREAKING, FORMATS, UNSAFE_FORMATS, unsafe_formats
 from celery_runtime.queues import Queue
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
-UNSAFE_FORMATS = {"pickle", "yaml", "application/x-python-serialize", "application/x-yaml"}
-# Of the app's own settings: which values break a guarantee, and which one. The runtime puts its own value in place.
-BREAKING: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "task_acks_late": (lambda value: not value, "a killed worker loses what it runs"),
-    "task_reject_on_worker_lost": (lambda value: not value, "a task whose process is killed is lost"),
-    "worker_prefetch_multiplier": (lambda value: value != 1, "short tasks wait behind a long one in the same worker"),
-    "broker_connection_max_retries": (lambda value: value is not None, "an outage that takes longer ends the workers"),
-    "broker_connection_retry_on_startup": (lambda value: not value, "a worker that starts in an outage ends"),
-}
 
 
 def names(subject: Subject) -> Iterator[Finding]:
@@ -67,10 +59,9 @@ def schedule(subject: Subject) -> Iterator[Finding]:
 
 
 def formats(subject: Subject) -> Iterator[Finding]:
-    for setting in ("accept_content", "task_serializer", "result_serializer"):
-        value = subject.own.get(setting, ())
-        unsafe = UNSAFE_FORMATS & {value, *()} if isinstance(value, str) else UNSAFE_FORMATS & set(value)
-        if unsafe:
+    for setting in FORMATS:
+        value = subject.own.get(setting)
+        if unsafe_formats(value):
             yield Finding(
                 ERROR,
                 "format",
@@ -90,12 +81,12 @@ def formats(subject: Subject) -> Iterator[Finding]:
 
 def guarantees(subject: Subject) -> Iterator[Finding]:
     for setting, (breaks, cost) in BREAKING.items():
-        if setting in subject.own and breaks(subject.own[setting]):
+        if setting in subject.own and setting not in FORMATS and breaks(subject.own[setting]):
             yield Finding(
                 WARNING,
                 "setting",
                 f"{setting} = {subject.own[setting]!r}: {cost}; the runtime sets {SAFE_SETTINGS[setting]!r}",
-                "Take it out of the app's settings.",
+                f"Take it out of the app's settings, or keep it: KEEP_SETTINGS={setting}.",
             )
     if subject.own.get("task_always_eager"):
         yield Finding(

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
-from celery.app.defaults import DEFAULTS
-from celery.app.utils import Settings, find_app
+from celery.app.utils import find_app
 
 from celery_runtime.check.finding import Finding, Severity, place, place_of
 from celery_runtime.installation import SAFE_SETTINGS
+from celery_runtime.own_settings import own_settings
 from celery_runtime.queues import Queue
 
 
@@ -50,7 +50,7 @@ def load(name: str, queues: Mapping[str, Queue]) -> tuple[Subject | None, list[F
         if found is None:
             return None, findings
         app: Celery = found
-        own = _own_settings(app)
+        own = own_settings(app)
         # What a task says of itself wins, and is all that is left to find. Routes are looked at, not refused.
         app.conf.update(SAFE_SETTINGS | {"task_create_missing_queues": True})
         for module in app.loader.default_modules:
@@ -62,13 +62,6 @@ def load(name: str, queues: Mapping[str, Queue]) -> tuple[Subject | None, list[F
     theirs = ("celery.", "celery_runtime.")
     tasks = {name: task for name, task in sorted(app.tasks.items()) if not name.startswith(theirs)}
     return Subject(app, own, tasks, queues), findings
-
-
-def _own_settings(app: Celery) -> dict[str, Any]:
-    """What the app sets of what there is to set, by Celery's lower-case names, whatever prefix it writes them with."""
-    app.conf.finalize()
-    own = Settings({}, app.conf.maps[:-1], app.conf._keys, app.conf.prefix)  # noqa: SLF001 -- as `value_set_for`
-    return {name: own[name] for name in DEFAULTS if name in own}
 
 
 def _tried(findings: list[Finding], what: str, work: Callable[[], Any]) -> Any:

@@ -10,17 +10,19 @@ from typing import Any
 from celery import Celery
 
 from celery_runtime.queues import Queue
-from celery_runtime.rabbitmq.topology import task_queue
+from celery_runtime.rabbitmq.topology import plain_queue, task_queue
 from celery_runtime.settings import RuntimeSettings
 
 
 def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[str, Any]:
     """Return the settings of Celery for this broker and these queues."""
-    return {
-        "task_queues": [task_queue(name, settings.delivery_limit) for name in queues],
+    if settings.rabbitmq_queues == "classic":
+        made = {"task_queues": [plain_queue(name) for name in queues]}
+    else:
+        made = {"task_queues": [task_queue(name, settings.delivery_limit) for name in queues]}
+    return made | {
         "broker_transport_options": {"confirm_publish": True},  # without it a full or dying broker drops silently
-        "broker_heartbeat": 10,  # seconds; 120 by default
-        "task_default_queue_type": "quorum",
+        "task_default_queue_type": settings.rabbitmq_queues,
         # A broker that restarts re-delivers what was running: without this both runs would complete.
         "worker_cancel_long_running_tasks_on_connection_loss": True,
         "worker_consumer": "celery_runtime.rabbitmq.worker:Consumer",

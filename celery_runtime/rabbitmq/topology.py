@@ -59,6 +59,11 @@ def task_queue(name: str, delivery_limit: int) -> TaskQueue:
     return TaskQueue(name, exchange, name, queue_arguments=arguments)  # type: ignore[no-untyped-call]
 
 
+def plain_queue(name: str) -> KombuQueue:
+    """Return a queue as plain Celery declares it, so that its workers and publishers can use it too."""
+    return PlainQueue(name, Exchange(name, type="direct"), routing_key=name)  # type: ignore[no-untyped-call]
+
+
 def dead_queue(queue: str) -> KombuQueue:
     """The queue of the dead letters of `queue`."""
     return KombuQueue(
@@ -80,6 +85,16 @@ class TaskQueue(KombuQueue):
             name: str = super().declare(nowait=nowait, channel=channel)  # type: ignore[no-untyped-call]
             Exchange(CELERY_DELAYED_DELIVERY_EXCHANGE, type="topic").declare(channel=channel)
             bind_queue_to_native_delayed_delivery_exchange(_connection_of(channel), self)
+        return name
+
+
+class PlainQueue(KombuQueue):
+    """A queue that holds no delays: a worker keeps what has a countdown until its time."""
+
+    def declare(self, nowait: bool = False, channel: Any = None) -> str:
+        """Declare it; raises ConfigError when it exists with other arguments."""
+        with explained():
+            name: str = super().declare(nowait=nowait, channel=channel)  # type: ignore[no-untyped-call]
         return name
 
 

@@ -7,6 +7,7 @@ imports OpenTelemetry; redis-py does where it is installed, so it is an extra.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from celery import Celery
@@ -19,8 +20,11 @@ _DEFAULT_FORMATS = {"worker_log_format": DEFAULT_PROCESS_LOG_FMT, "worker_task_l
 _spans: Any = None
 
 
-def install(app: Celery, url: str | None) -> None:
-    """Trace what this process publishes and runs for `app`, if there is a `url`. Raises ConfigError."""
+def install(app: Celery, url: str | None, own: Collection[str] = ()) -> None:
+    """Trace what this process publishes and runs for `app`, if there is a `url`. Raises ConfigError.
+
+    own: the settings that the app makes itself.
+    """
     global _spans  # noqa: PLW0603 -- a process has one tracer, whatever it has of apps
     if not url:
         return
@@ -35,9 +39,8 @@ def install(app: Celery, url: str | None) -> None:
         spans.start(app.main or "celery", url)
     _spans = spans
     spans.install(app)
-    for name, usual in _DEFAULT_FORMATS.items():
-        if app.conf[name] == usual:  # in a format of the app's own, `%(trace)s` stands where the app wants it
-            app.conf[name] = with_trace(usual)
+    # In a format of the app's own, `%(trace)s` stands where the app wants it.
+    app.conf.update({name: with_trace(usual) for name, usual in _DEFAULT_FORMATS.items() if name not in own})
 
 
 def is_on() -> bool:

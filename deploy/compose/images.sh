@@ -37,7 +37,7 @@ choose_images() {
 
 present() { # MODE: are all third-party images here?
   local names
-  names=$(compose "$1" config --images | grep -v '^celery-blueprint/app:' | sort -u)
+  names=$(compose "$1" config --images | grep -vFx "$APP_IMAGE" | sort -u)
   # shellcheck disable=SC2086  # a list of names
   docker image inspect $names >/dev/null 2>&1
 }

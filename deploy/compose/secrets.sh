@@ -9,9 +9,9 @@ main() {
   [ -d "$SECRETS_DIR" ] || (umask 077 && mkdir -p "$SECRETS_DIR" 2>/dev/null) ||
     refuse "SECRETS_DIR = $SECRETS_DIR cannot be made." "Name a folder that you may write."
   [ -n "$(ls -A "$SECRETS_DIR")" ] || say "Secrets: making passwords in $SECRETS_DIR"
-  for name in postgres redis rabbitmq flower grafana; do
-    [ -e "$SECRETS_DIR/${name}_password" ] || new_password "$name"
-    check "$SECRETS_DIR/${name}_password"
+  for name in postgres_password redis_password rabbitmq_password flower_password grafana_password ${APP_SECRETS:-}; do
+    [ -e "$SECRETS_DIR/$name" ] || new_password "$name"
+    check "$SECRETS_DIR/$name"
   done
   write redis_users redis_users
   write rabbitmq_conf rabbitmq_conf
@@ -20,13 +20,13 @@ main() {
 # A volume keeps the password it was made with: a new one would lock everybody out.
 new_password() {
   local volume
-  case $1 in postgres | grafana | rabbitmq) volume=${PROJECT}_$1 ;; *) volume= ;; esac
+  case $1 in postgres_* | grafana_* | rabbitmq_*) volume=${PROJECT}_${1%_password} ;; *) volume= ;; esac
   if [ -n "$volume" ] && docker volume inspect "$volume" >/dev/null 2>&1; then
-    refuse "$SECRETS_DIR/$1_password is missing, but the volume $volume was made with it." \
+    refuse "$SECRETS_DIR/$1 is missing, but the volume $volume was made with it." \
       "Bring the file back, or remove the volume and its data: make clean"
   fi
   # 32 characters of 62: 190 bits.
-  (umask 022 && LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom 2>/dev/null | head -c 32 >"$SECRETS_DIR/$1_password") || true
+  (umask 022 && LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom 2>/dev/null | head -c 32 >"$SECRETS_DIR/$1") || true
 }
 
 check() {

@@ -7,6 +7,7 @@ row() { printf '%-16s %-24s %-10s %s\n' "$@"; }
 
 login() { # SERVICE
   case $1 in
+    api) if [ -n "${APP_LOGIN:-}" ]; then echo "admin, password in ${SECRETS_DIR#"$PWD"/}/$APP_LOGIN"; else echo "-"; fi ;;
     flower) echo "admin, password in ${SECRETS_DIR#"$PWD"/}/flower_password" ;;
     grafana) echo "admin, password in ${SECRETS_DIR#"$PWD"/}/grafana_password" ;;
     rabbitmq) echo "celery, password in ${SECRETS_DIR#"$PWD"/}/rabbitmq_password" ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the stack up and sends one picture through it. Settings: deploy/compose/.env.example.
+# Brings the stack up and sends one picture through it, or what another app's stack.env says. Settings: deploy/compose/.env.example.
 set -euo pipefail
 . "$(dirname "$0")/stack.sh"
 
@@ -66,15 +66,16 @@ port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # queues.toml and the file rendered from it, read by the image that will read them in a moment.
 check_queues() {
   docker run --rm --network none --read-only --user "$(id -u):$(id -g)" --volume "$here/../..:/repository:ro" --workdir /repository \
-    "$(setting APP_IMAGE celery-blueprint/app:dev)" python -m deploy.render --check --root /repository || exit 2
+    "$APP_IMAGE" python -m deploy.render --check --root /repository || exit 2
 }
 
 start() {
   say "Stack: starting ($PROJECT, broker $BROKER)"
   # The servers read their configuration as users of their own; a checkout may keep its files to its owner (umask 077).
-  chmod -R a+rX "$here/config" "$here/../prometheus" "$here/../../grafana/"{provisioning,dashboards}
+  chmod -R a+rX "$here/config" "$here/../prometheus" "$here/../../grafana/"{provisioning,dashboards} ${APP_SCRAPE:+"$APP_SCRAPE"}
   compose "$mode" --progress quiet up --detach --no-build --remove-orphans || explain
-  running exec -T api python -m app.smoke --api http://127.0.0.1:8000 --mail http://mail:8025 || explain
+  # shellcheck disable=SC2086  # a command and its arguments
+  running exec -T api $SMOKE || explain
   wait_until_healthy || explain
 }
 

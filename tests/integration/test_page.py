@@ -5,35 +5,22 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import uuid
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
+from tests import browser
 from tests.integration.processes import PHOTO
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=document.title='owned'>\u202e\u0301' OR 1=1;--"
 SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 360, "height": 740}}
 WAIT = 30_000  # milliseconds; the machine may be busy
+chromium = browser.chromium
 on_one = pytest.mark.parametrize("broker", ["redis"], indirect=True)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None and os.environ.get("CI"):
-        pytest.fail("CI has no Chromium: tests/chromium.sh installs it")
-    if path is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is installed, and only root on Debian may install it")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

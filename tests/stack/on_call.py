@@ -27,7 +27,6 @@ ARGUMENTS = {
     "prometheus": ["--storage.tsdb.path=/data"],
 }
 WATCHED = (
-    "api",
     "beat",
     "collector",
     "optional",

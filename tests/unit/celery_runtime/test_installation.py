@@ -68,6 +68,18 @@ def test_rabbitmq_confirms_every_message_into_a_quorum_queue(installed):
     assert conf.result_backend.startswith("redis://")
 
 
+def test_queues_on_rabbitmq_are_those_of_plain_celery_when_asked(installed, monkeypatch):
+    monkeypatch.setenv("RABBITMQ_QUEUES", "classic")
+    app, plain = installed("rabbitmq"), Celery("plain", set_as_current=False)
+
+    for name in ("default", "media"):
+        ours, theirs = app.amqp.queues[name], plain.amqp.queues[name]
+        for part in ("name", "routing_key", "durable", "exclusive", "auto_delete"):
+            assert getattr(ours, part) == getattr(theirs, part)
+        assert (ours.exchange.name, ours.exchange.type) == (theirs.exchange.name, theirs.exchange.type)
+        assert not ours.queue_arguments and not theirs.queue_arguments
+
+
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
 def test_workers_park_what_they_cannot_run_unless_that_is_switched_off(installed, monkeypatch, broker):
     assert "dead_letters" in installed(broker).conf.worker_consumer

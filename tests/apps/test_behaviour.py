@@ -1,0 +1,62 @@
+"""Each example is asked the same under plain Celery and under the runtime, and answers the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.apps.conftest import of_each_example, on_each_broker
+from tests.apps.scenario import QUESTIONS
+from tests.apps.sides import Side
+
+SIGNALS = (
+    "before_task_publish after_task_publish task_received task_prerun task_postrun task_success task_failure"
+    " task_retry task_revoked celeryd_init celeryd_after_setup worker_init worker_ready worker_shutting_down"
+    " worker_shutdown worker_process_init"
+)
+ALIKE = ("plain", "runtime")
+
+
+@pytest.fixture(scope="module")
+def answers(place, tmp_path_factory):
+    """What each side answered and what was heard of it, by example and broker; asked once, both at a time."""
+    known = {}
+
+    def of(subject, broker):
+        if (subject, broker) not in known:
+            folder = tmp_path_factory.mktemp(f"{subject.name}-{broker}")
+            sides = {
+                name: Side(subject, place(broker), folder / name, runtime=name == "runtime", hear=SIGNALS)
+                for name in ALIKE
+            }
+            with ThreadPoolExecutor(len(sides)) as pool:
+                known[subject, broker] = dict(zip(sides, pool.map(_asked, sides.values()), strict=True))
+        return known[subject, broker]
+
+    return of
+
+
+def _asked(side):
+    try:
+        side.set_up()
+        for queue in side.subject.queues:
+            side.start_worker(queue, queue)
+        answers = side.ask()
+        codes = [side.stop_worker(name) for name in list(side.workers)]
+    finally:
+        side.close()
+    audit = side.folder / "audit"
+    written = Counter(audit.read_text().splitlines()) if audit.exists() else Counter()
+    heard = Counter((signal, task) for signal, task, _, _ in side.heard())
+    return answers | {"signals": heard, "audit": written, "exit codes": codes}
+
+
+@on_each_broker
+@of_each_example
+@pytest.mark.parametrize("question", [question.__name__ for question in QUESTIONS] + ["signals", "audit", "exit codes"])
+def test_the_answer_is_that_of_plain_celery(answers, subject, broker, question):
+    plain, runtime = (answers(subject, broker)[side][question] for side in ALIKE)
+
+    assert runtime == plain
