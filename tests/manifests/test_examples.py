@@ -35,6 +35,7 @@ def test_the_stack_of_an_example_is_its_own_on_the_stacks_files(stack):
         service = stack["services"][name]
         assert service["image"] == "celery-blueprint/django:dev", name
         assert service["environment"].items() >= APP.items(), name
+        assert not {"AI_BASE_URL", "DATABASE_URL", "FAULTS"} & service["environment"].keys(), name
         assert "django_secret_key" in {secret["source"] for secret in service["secrets"]}, name
         assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
 

@@ -1,3 +1,4 @@
+from django.core.validators import MinValueValidator
 from django.db import models
 
 
@@ -24,7 +25,7 @@ class Order(models.Model):
         CONFIRMED = "confirmed"
 
     item = models.ForeignKey(Item, on_delete=models.PROTECT)
-    quantity = models.PositiveIntegerField(default=1)
+    quantity = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
     email = models.EmailField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLACED)
     placed_at = models.DateTimeField(auto_now_add=True)
