@@ -40,6 +40,7 @@ SMOKE=${APP_SMOKE:-python -m app.smoke --api http://127.0.0.1:8000 --mail http:/
 BROKER=$(setting BROKER redis)
 SECRETS_DIR=$(setting SECRETS_DIR "$here/secrets")
 case $SECRETS_DIR in /*) ;; *) SECRETS_DIR=$here/$SECRETS_DIR ;; esac
+[ -z "$(setting TRACING_URL "")" ] || export APP_REQUIREMENTS=requirements/tracing.txt
 export PROJECT BROKER SECRETS_DIR APP_IMAGE
 
 # Published ports: service, variable, default.

@@ -66,7 +66,7 @@ def leftovers(root: Path, files: dict[Path, str]) -> list[Path]:
 
 
 def _examples(root: Path) -> list[Path]:
-    return sorted(path.parent.relative_to(root) for path in root.glob("examples/*/queues.toml"))
+    return sorted(path.parents[1].relative_to(root) for path in root.glob("examples/*/deploy/stack.env"))
 
 
 def _filled(
