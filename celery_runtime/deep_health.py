@@ -78,7 +78,7 @@ def queues(app: Celery, names: list[str]) -> dict[str, consumers.QueueState]:
 def last_tick(app: Celery) -> float | None:
     """Seconds since Beat's last tick; None when no Beat holds the lock.
 
-    Each tick extends the lock to its full time, so that what is left of it tells. This asks the Redis that has the lock,
+    Each tick extends the lock to its full time, so that what is left of it tells. It asks the Redis that has the lock,
     and fails when it is away.
     """
     left = redis_of(app).pttl(_lock_key(app))  # milliseconds; negative without a lock
