@@ -20,6 +20,7 @@ from typing import Any
 from celery import Celery
 
 from celery_runtime import consumers
+from celery_runtime.redis_store import redis_of
 
 CONNECT = 1.5  # seconds until a broker must have shaken hands
 log = logging.getLogger(__name__)
@@ -77,10 +78,10 @@ def queues(app: Celery, names: list[str]) -> dict[str, consumers.QueueState]:
 def last_tick(app: Celery) -> float | None:
     """Seconds since Beat's last tick; None when no Beat holds the lock.
 
-    Each tick extends the lock to its full time, so that what is left of it tells. This asks the result store's Redis,
-    where the lock is too, and fails when that is away.
+    Each tick extends the lock to its full time, so that what is left of it tells. It asks the Redis that has the lock,
+    and fails when it is away.
     """
-    left = app.backend.client.pttl(_lock_key(app))  # milliseconds; negative without a lock
+    left = redis_of(app).pttl(_lock_key(app))  # milliseconds; negative without a lock
     return None if left < 0 else max(app.conf.redbeat_lock_timeout - left / 1000, 0.0)
 
 

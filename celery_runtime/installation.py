@@ -64,6 +64,7 @@ def install_on(app: Celery) -> Celery:
         return app
     settings = load(RuntimeSettings)
     queues = load_queues(settings.queues_file)
+    app.celery_runtime_installed = True  # before anything reads the app's settings, which our loader answers with this
     broker = redis_transport if settings.broker == "redis" else rabbitmq
     _refuse_hidden_broker(settings.broker_url)
     own = own_settings(app)
@@ -86,7 +87,6 @@ def install_on(app: Celery) -> Celery:
     tracing.install(app, settings.tracing_url, own)
     signals.connect()
     worker_before_create_process.connect(_settle_down, weak=False, dispatch_uid=_SETTLE_DOWN)
-    app.celery_runtime_installed = True
     return app
 
 

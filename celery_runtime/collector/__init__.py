@@ -122,13 +122,14 @@ def run(app: Celery) -> int:
     """Look and answer at HEALTH_PORT until the process is told to end. Raises ConfigError."""
     from celery_runtime.health import Pulse, State, serve
     from celery_runtime.queues import load_queues
+    from celery_runtime.redis_store import redis_of
     from celery_runtime.settings import RuntimeSettings, load
 
     settings = load(RuntimeSettings)
     queues = load_queues(settings.queues_file)
     pulse = Pulse()
     metrics.watch(pulse)
-    collector = Collector(queues, _broker(app, settings), app.backend.client)
+    collector = Collector(queues, _broker(app, settings), redis_of(app))
     collector.show()
     if settings.health_port:
         serve(pulse, settings.health_address, settings.health_port, metrics.exposition)

@@ -24,6 +24,7 @@ from celery.utils.log import get_task_logger
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from celery_runtime.redis_store import redis_of
 from celery_runtime.tasks import RuntimeTask
 from celery_runtime.tasks.lock_lease import LockLease, LockLostError
 
@@ -60,7 +61,7 @@ class LockedTask(RuntimeTask):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)
-        lease = LockLease(self.app.backend.client, self.lock_key(*args, **kwargs), self.lock_ttl)
+        lease = LockLease(redis_of(self.app), self.lock_key(*args, **kwargs), self.lock_ttl)
         try:
             held = lease.acquire(self.request.id)
         except REDIS_AWAY as error:

@@ -74,7 +74,7 @@ def test_a_periodic_task_that_is_added_in_admin_runs_and_its_result_is_shown_the
         add_entry(admin, "sum", "samples.tasks.add", f"every {EVERY} seconds", [2, 3])
         django.wait_for_runs("sum", 2)
 
-    admin.goto("/admin/django_celery_results/taskresult/?task_name=samples.tasks.add&q=sum")
+    admin.goto("/admin/django_celery_results/taskresult/?periodic_task_name=sum")
     admin.locator("#result_list tbody tr").filter(has_text="sum").first.locator("th a").click()
     expect(admin.locator(".field-result")).to_contain_text("5")
     expect(admin.locator(".field-status")).to_contain_text("SUCCESS")

@@ -8,6 +8,7 @@ import pytest
 from celery import Celery
 from redbeat.schedulers import RedBeatConfig
 
+from celery_runtime import deep_health
 from celery_runtime.deep_health import Check, ask, last_tick
 
 SECRET = "redis://celery:hunter2@redis:6379"
@@ -58,11 +59,12 @@ def test_one_that_hung_is_asked_anew_when_it_is_back(gate):
         ({"redbeat_lock_key": "redbeat:mine"}, "redbeat:mine"),
     ],
 )
-def test_the_last_tick_is_read_from_the_lock_that_redbeat_takes(settings, key):
+def test_the_last_tick_is_read_from_the_lock_that_redbeat_takes(monkeypatch, settings, key):
     app = Celery("any", set_as_current=False)
     app.conf.update(redbeat_lock_timeout=30, redbeat_redis_url="redis://", redbeat_redis_options={"db": 0}, **settings)
     left = {key: 27_000}
-    asked = SimpleNamespace(conf=app.conf, backend=SimpleNamespace(client=Client(left)))
+    monkeypatch.setattr(deep_health, "redis_of", lambda _: Client(left))
+    asked = SimpleNamespace(conf=app.conf)
     assert last_tick(asked) == 3
     assert not hasattr(asked, "redbeat_conf"), "it would keep the settings that hold now"
     left.clear()

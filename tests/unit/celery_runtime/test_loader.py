@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 from celery import Celery
 
+from celery_runtime import install
+
 LOADER = "celery_runtime.loader:Loader"
 
 
@@ -24,6 +26,14 @@ def test_an_app_has_the_runtime_as_soon_as_it_reads_its_settings(app, monkeypatc
     assert app.conf.task_acks_late is True
     assert app.conf.task_routes == {"a.*": {"queue": "default"}}
     assert app.celery_runtime_installed
+
+
+def test_a_worker_of_such_an_app_has_the_runtime_once(app):
+    plain = Celery("plain", loader="celery.loaders.app:AppLoader", set_as_current=False)
+
+    assert len(install(app).steps["consumer"]) == len(install(plain).steps["consumer"])
+    app.conf.finalize()
+    assert len(app.steps["consumer"]) == len(plain.steps["consumer"])
 
 
 def test_a_wrong_setting_ends_the_process_with_a_message(app, monkeypatch, capsys):
