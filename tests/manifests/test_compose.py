@@ -133,6 +133,13 @@ def test_each_port_is_one_variable_away(tmp_path):
     assert stack["name"] == "other"
 
 
+@pytest.mark.parametrize(("url", "lock"), [("", "app"), ("http://collector:4318", "tracing")])
+def test_the_image_has_what_tracing_takes_where_it_is_switched_on(tmp_path, url, lock):
+    stack = compose_config("offline", SECRETS_DIR=str(tmp_path), TRACING_URL=url)
+    assert stack["services"]["migrate"]["build"]["args"]["REQUIREMENTS"] == f"requirements/{lock}.txt"
+    assert stack["services"]["worker-media"]["environment"]["TRACING_URL"] == url
+
+
 def test_every_variable_of_the_documented_settings_is_one_that_something_reads():
     documented = [
         line.partition("=")[0].lstrip("#") for line in env_example() if "=" in line and not line.startswith("# ")
