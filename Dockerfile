@@ -21,7 +21,7 @@ ARG REQUIREMENTS
 COPY ${REQUIREMENTS} /tmp/app.txt
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip --mount=type=cache,target=/root/.cache/pip \
     /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes -r /tmp/app.txt && \
-    find /opt/venv/lib -type d \( -name tests -o -path '*/sqlalchemy/testing' -o -path '*/tornado/test' \) \
+    find /opt/venv/lib -type d \( -name tests -o -path '*/sqlalchemy/testing' -o -path '*/tornado/test' -o -path '*/humanize/locale' \) \
     -prune -exec rm -r {} + && \
     cd /opt/venv/lib/python3.*/site-packages && rm -f pillow.libs/libavif-* PIL/_avif.* && \
     find . -type f -name '*.so*' -exec strip --strip-unneeded {} + && find . -name '*.pyi' -delete && \
