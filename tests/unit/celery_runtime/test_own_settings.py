@@ -100,7 +100,7 @@ def test_what_is_kept_stays_and_is_not_told(installed, warnings, name):
 
 
 def test_what_cannot_be_kept_is_refused(installed):
-    with pytest.raises(ConfigError, match="KEEP_SETTINGS = 'timezone' is not valid.*those are task_acks_late"):
+    with pytest.raises(ConfigError, match=r"KEEP_SETTINGS = 'timezone' is not valid.*those are task_acks_late"):
         installed(KEEP_SETTINGS="timezone")
 
 
