@@ -27,7 +27,7 @@ FOLDERS = {
 }
 # Drop-ins of celery-worker@QUEUE.service, one for each queue.
 DROP_INS = {"systemd-queue.conf.j2": "deploy/systemd/queues"}
-# What an app of examples/ has of these, below its folder.
+# What an app of examples/ that is brought up has of these, below its folder.
 EXAMPLE_RENDERED = {
     "compose-workers.yaml.j2": "deploy/workers.yaml",
     "prometheus-workers.yaml.j2": "deploy/scrape/workers.yaml",
@@ -66,6 +66,7 @@ def leftovers(root: Path, files: dict[Path, str]) -> list[Path]:
 
 
 def _examples(root: Path) -> list[Path]:
+    """Those that `make up APP=` brings up."""
     return sorted(path.parents[1].relative_to(root) for path in root.glob("examples/*/deploy/stack.env"))
 
 

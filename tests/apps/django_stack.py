@@ -68,6 +68,8 @@ def django(request, tmp_path_factory):
             pytest.fail(f"up.sh ended with {result.returncode}:\n{result.stdout}\n{result.stderr}", pytrace=False)
         stack.said = result.stdout
         yield stack
+        down = stack.down()
+        assert down.returncode == 0 and not stack.containers(), down.stderr
     finally:
         stack.remove()
         run(["docker", "rmi", environ["APP_IMAGE"]])

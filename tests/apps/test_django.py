@@ -98,6 +98,22 @@ def test_a_task_is_sent_when_its_transaction_is_committed_and_never_when_it_is_n
 
 
 @pytest.mark.slow
+def test_a_beat_whose_database_restarts_goes_on(django, admin):
+    add_entry(admin, "tide", "samples.tasks.add", f"every {EVERY} seconds", [1, 1])
+    with logs_of(django):
+        django.wait_for_runs("tide", 1)
+        (beat,) = beats(django)
+        django.compose("stop", "postgres")
+        wait_for("a Beat that misses it", lambda: "Database gave error" in django.compose("logs", "beat").stdout)
+        assert healthy(django, "live")
+        django.compose("start", "postgres")
+        wait_for("the database", lambda: django.compose("exec", "-T", "postgres", "pg_isready", "-q").returncode == 0)
+
+        django.wait_for_runs("tide", 2)
+        assert healthy(django, "ready", beat) and django.containers()["beat"]["RestartCount"] == 0
+
+
+@pytest.mark.slow
 def test_a_beat_that_is_restarted_killed_or_doubled_sends_each_run_once_and_on_time(django, admin):
     add_entry(admin, "metronome", "samples.tasks.add", f"every {EVERY} seconds", [1, 1])
     with logs_of(django):

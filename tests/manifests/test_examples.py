@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+
 import pytest
 from kubernetes_validate import validate
 
@@ -44,6 +48,27 @@ def test_every_queue_of_an_example_has_a_worker_with_its_time_budget(stack):
     for name, queue in QUEUES.items():
         worker = stack["services"][f"worker-{name}"]
         assert duration(worker["stop_grace_period"]) == queue.grace
+
+
+def test_a_queue_of_an_example_that_has_another_name_has_its_files_alone(tmp_path):
+    for folder in ("deploy", "grafana", "examples/django"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("secrets", ".env"))
+    shutil.copy(ROOT / "queues.toml", tmp_path)
+    example = tmp_path / "examples/django"
+    queues = example / "queues.toml"
+    queues.write_text(queues.read_text().replace("[queues.orders]", "[queues.mail]"))
+
+    command = [sys.executable, "-m", "deploy.render", "--root", tmp_path]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+    assert {path.name for path in (example / "k8s/queues").iterdir()} == {
+        "default.yaml",
+        "mail.yaml",
+        "kustomization.yaml",
+    }
+    for name in ("workers.yaml", "scrape/workers.yaml"):
+        assert "worker-mail" in (example / "deploy" / name).read_text()
+    assert "worker-mail" not in (tmp_path / "deploy/compose/workers.yaml").read_text()
 
 
 def test_prometheus_looks_for_an_examples_workers_and_not_for_the_reference_apps(stack):
