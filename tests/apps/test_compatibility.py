@@ -39,7 +39,13 @@ on_each_python = pytest.mark.parametrize("python", PYTHON, indirect=True)
 def test_an_app_runs_and_loses_nothing_when_its_worker_is_killed(python, celery, place, tmp_path):
     questions = ("results", "canvas", "retries", "failures", "timing")
     plain, runtime = (
-        Side(SUBJECTS["plain"], place("redis"), tmp_path / name, runtime=name == "runtime", python=python)
+        Side(
+            SUBJECTS["plain"],
+            place(SUBJECTS["plain"], "redis"),
+            tmp_path / name,
+            runtime=name == "runtime",
+            python=python,
+        )
         for name in ("plain", "runtime")
     )
     answers = []
