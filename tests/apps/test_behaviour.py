@@ -51,8 +51,15 @@ def _asked(side):
         side.close()
     audit = side.folder / "audit"
     written = _counted(audit.read_text().splitlines() if audit.exists() else [], '["loader", "on_worker_process_init"]')
-    heard = _counted(((signal, task) for signal, task, _, _ in side.heard()), ("worker_process_init", ""))
+    heard = _counted(_signals(side), ("worker_process_init", ""))
     return answers | {"signals": heard, "audit": written, "exit codes": codes}
+
+
+def _signals(side):
+    """Each signal with its task. RabbitMQ keeps a countdown: what has expired or is revoked by then nobody receives."""
+    heard = side.heard()
+    ran = {task_id for signal, _, task_id, _ in heard if signal == "task_prerun"}
+    return [(signal, task) for signal, task, task_id, _ in heard if signal != "task_received" or task_id in ran]
 
 
 def _counted(what, start):
