@@ -11,7 +11,7 @@ from importlib.metadata import version
 from celery_runtime.settings import ConfigError
 
 # The first that fits, and the first that does not any more.
-SUPPORTED = {"celery": ((5, 6), (5, 8)), "kombu": ((5, 7), (5, 8))}
+SUPPORTED = {"celery": ((5, 7), (5, 8)), "kombu": ((5, 7), (5, 8))}
 
 
 def check() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_what_does_not_fit_is_refused_at_the_start(python, celery):
 
 
 def test_the_runtime_alone_installs_nothing_of_the_reference_app(tmp_path):
-    subprocess.run([environments.python_of("3"), "-m", "venv", tmp_path], check=True)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path], check=True)
     pip = [tmp_path / "bin/pip", "install", "--quiet", "--disable-pip-version-check", ROOT]
     subprocess.run(pip, check=True, cwd=tmp_path)
 
