@@ -66,7 +66,8 @@ def leftovers(root: Path, files: dict[Path, str]) -> list[Path]:
 
 
 def _examples(root: Path) -> list[Path]:
-    return sorted(path.parent.relative_to(root) for path in root.glob("examples/*/queues.toml"))
+    """Those that have a stack of their own; the others are for plain workers."""
+    return sorted(path.parents[1].relative_to(root) for path in root.glob("examples/*/deploy/stack.env"))
 
 
 def _filled(
