@@ -10,6 +10,7 @@ Read in Celery 5.7.0: celery/apps/worker.py (signal handlers), celery/worker/sta
 from __future__ import annotations
 
 import time
+from signal import Signals
 from typing import Any
 
 from celery import Celery, bootsteps, platforms, signals
@@ -36,17 +37,20 @@ class Drain:
     def __init__(self, pulse: Pulse, queues: dict[str, Queue]) -> None:
         self.pulse = pulse
         self.queues = queues
+        self.hostname = ""
         self.consuming = False
         self.requested = 0.0  # monotonic seconds; 0 while nobody asked
         self.cancelled = 0.0
 
-    def request(self, *_: Any) -> None:
-        """Handle SIGTERM or SIGINT; every one after the first changes nothing."""
+    def request(self, number: int, *_: Any) -> None:
+        """Handle SIGTERM or SIGINT; every one after the first changes nothing. Tells the app's own receivers."""
         if self.requested:
             return
         self.requested = time.monotonic()
         if not self.consuming:  # without its broker the loop does not turn, and nothing new can come
             state.should_stop = platforms.EX_OK
+        told = {"sig": Signals(number).name, "how": "Warm", "exitcode": platforms.EX_OK}
+        signals.worker_shutting_down.send(sender=self.hostname, **told)
 
     def look(self, consumer: Any) -> None:
         """Take the next step towards the end; called by the worker's loop every LOOK seconds."""
@@ -120,7 +124,8 @@ def install_step(app: Celery, pulse: Pulse, queues: dict[str, Queue]) -> None:
             if drain.requested:  # the connection was lost meanwhile: do not come back for more
                 state.should_stop = platforms.EX_OK
 
-    def take_signals(**_: Any) -> None:
+    def take_signals(sender: Any, **_: Any) -> None:
+        drain.hostname = sender.hostname
         for name in ("SIGTERM", "SIGINT"):
             platforms.signals[name] = drain.request
 

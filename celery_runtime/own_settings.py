@@ -66,9 +66,8 @@ def own_settings(app: Celery) -> dict[str, Any]:
         app.conf.finalize()
         conf = app.conf
     else:
-        source, silent = app._config_source, getattr(app, "_config_source_silent", False)  # noqa: SLF001
-        if source:
-            app.loader.config_from_object(source, silent=silent)
+        if app._config_source:  # noqa: SLF001
+            app.loader.config_from_object(app._config_source, silent=app._config_source_silent)  # noqa: SLF001
         conf = detect_settings(
             app.prepare_config(app.loader.conf),
             app._preconf,  # noqa: SLF001

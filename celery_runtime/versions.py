@@ -11,13 +11,13 @@ from importlib.metadata import version
 from celery_runtime.settings import ConfigError
 
 # The first that fits, and the first that does not any more.
-SUPPORTED = {"celery": ((5, 6), (5, 8)), "kombu": ((5, 7), (5, 8))}
+SUPPORTED = {"celery": ((5, 7), (5, 8)), "kombu": ((5, 7), (5, 8))}
 
 
 def check() -> None:
     """Raise ConfigError when what is installed does not fit."""
     for package, (first, beyond) in SUPPORTED.items():
-        if not first <= release(package) < beyond:
+        if not first <= _release(package) < beyond:
             least, below = (".".join(map(str, each)) for each in (first, beyond))
             raise ConfigError(
                 f"{package} {version(package)} is installed, and the runtime runs on {least} or newer, below {below}.\n"
@@ -25,6 +25,6 @@ def check() -> None:
             )
 
 
-def release(package: str) -> tuple[int, ...]:
+def _release(package: str) -> tuple[int, ...]:
     """Major and minor version of what is installed; what is no number, as in 5.8.0rc1, comes after those."""
     return tuple(int(part) for part in version(package).split(".")[:2])

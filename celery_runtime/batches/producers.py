@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from threading import local
 from typing import Any
 
 from celery import Celery, signals
-from celery.app import amqp
+from celery.app.amqp import _callback_publish_retry
 from celery.canvas import group
 from celery.utils.functional import _regen
 from kombu.messaging import Producer as KombuProducer
@@ -26,8 +25,6 @@ from kombu.utils.imports import symbol_by_name
 
 from celery_runtime.batches import Batch, batching
 
-# Celery 5.6 has none, and publishes callbacks as everything else.
-_callback_publish_retry: Any = getattr(amqp, "_callback_publish_retry", ContextVar("none", default=None))
 _sending = local()  # the batch, if any, that a task of this thread is being sent into
 
 

@@ -21,6 +21,7 @@ class Job:
         self.soft = soft
         self.hard = hard
         self._callbacks = callbacks
+        self.terminated = 0  # by which signal
 
     def packed(self) -> bytes:
         return pack((*self.call, self.soft, self.hard))
@@ -47,7 +48,8 @@ class Job:
         return self._line.withdraw(self)
 
     def terminate(self, signum: int) -> None:
-        """What waits is interrupted by Celery when it starts; what runs, by `Pool.terminate_job`."""
+        """Remember why its child ends, which is no loss: what runs is interrupted by `Pool.terminate_job`."""
+        self.terminated = signum
 
     def _tell(self, name: str, *args: Any) -> None:
         callback = self._callbacks.get(name)

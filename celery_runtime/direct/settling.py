@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from billiard.common import human_status
-from billiard.exceptions import WorkerLostError
+from billiard.exceptions import Terminated, WorkerLostError
 from celery.utils.log import get_logger
 from celery.worker import state
 from redis.exceptions import RedisError
@@ -101,7 +101,8 @@ class Settling:
         error = WorkerLostError(f"Worker exited prematurely: {human_status(member.process.exitcode)}.")
         look = self._look(member)
         if member.job is not None:
-            member.job.on_failure(internals.as_raised(error))
+            ended = member.job.terminated
+            member.job.on_failure(internals.as_raised(Terminated(-ended) if ended else error))
         elif look is None:
             member.renew()  # its message comes back when the lease ends
         elif look.held:

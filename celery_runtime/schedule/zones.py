@@ -4,8 +4,7 @@ Celery's own goes by the zone of the whole app. Here that is UTC, where no hour 
 report that is read at seven is read at seven in summer too. An hour that the clocks skip is made up for an hour later,
 and one that they repeat runs once.
 
-Read in Celery 5.7.0: celery/schedules.py, `crontab.remaining_delta` (reckons in `tz`; that of 5.6 does not, and would
-send everything an hour or more off).
+Read in Celery 5.7.0: celery/schedules.py, `crontab.remaining_delta` (reckons in `tz`).
 """
 
 from __future__ import annotations
@@ -16,22 +15,11 @@ from zoneinfo import ZoneInfo
 
 from celery.schedules import crontab
 
-from celery_runtime.settings import ConfigError
-from celery_runtime.versions import release
-
 
 class LocalCrontab(crontab):  # type: ignore[misc]
-    """Celery's crontab by the clock of `zone`, like "Europe/Berlin".
-
-    Raises ZoneInfoNotFoundError; on Celery 5.6 ConfigError for any zone but UTC.
-    """
+    """Celery's crontab by the clock of `zone`, like "Europe/Berlin". Raises ZoneInfoNotFoundError."""
 
     def __init__(self, *fields: Any, zone: str, **options: Any) -> None:
-        if zone != "UTC" and release("celery") < (5, 7):
-            raise ConfigError(
-                f"A crontab in the zone {zone} needs Celery 5.7: the one installed would send at another hour.\n"
-                "  Install it, pip install 'celery>=5.7,<5.8', or write the crontab in the app's own time zone."
-            )
         super().__init__(*fields, **options)
         self.zone = zone
         self.tz = ZoneInfo(zone)  # in place of Celery's cached property, the zone of the app

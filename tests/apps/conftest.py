@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from itertools import count
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.apps.sides import Place
 from tests.apps.subjects import SUBJECTS
-from tests.integration.conftest import PASSWORD, containers, images, own_redis, rabbitmq, secrets
+from tests.integration.conftest import PASSWORD, containers, images, own_redis, postgres, rabbitmq, secrets
 
-__all__ = ["containers", "images", "own_redis", "rabbitmq", "secrets"]  # fixtures
+__all__ = ["containers", "images", "own_redis", "postgres", "rabbitmq", "secrets"]  # fixtures
 on_each_broker = pytest.mark.parametrize("broker", ["redis", pytest.param("rabbitmq", marks=pytest.mark.slow)])
 of_each_example = pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 
 
 @pytest.fixture(scope="session")
 def place(own_redis, secrets, request):
-    """Makes places: a database of Redis, and a vhost of RabbitMQ, that nobody else uses."""
+    """Makes places for an example: databases of Redis and PostgreSQL, a vhost of RabbitMQ, that nobody else uses."""
     numbers = count(1)
 
-    def make(broker):
+    def make(subject, broker):
         port, admin = own_redis
         number = next(numbers)
         redis = f"redis://celery@127.0.0.1:{port}/{number % 16}"
@@ -28,7 +29,10 @@ def place(own_redis, secrets, request):
         admin.flushdb()
         admin.execute_command("SELECT", 0)
         url = _vhost(*request.getfixturevalue("rabbitmq"), f"apps{number}") if broker == "rabbitmq" else None
-        return Place(broker, redis, secrets / "password", url)
+        database = (
+            _database(*request.getfixturevalue("postgres"), f"apps{number}") if subject.name == "django" else None
+        )
+        return Place(broker, redis, secrets / "password", url, database)
 
     assert (secrets / "password").read_text() == PASSWORD
     return make
@@ -39,6 +43,12 @@ def _vhost(container, url, name):
     for command in (["add_vhost", name], ["set_permissions", "-p", name, "celery", *rights]):
         _control(container, *command)
     return f"{url.rpartition('/')[0]}/{name}"
+
+
+def _database(container, url, name):
+    sql = ["psql", "-U", "app", "-c", f"CREATE DATABASE {name}"]
+    assert container.exec_run(sql, environment={"PGPASSWORD": PASSWORD}).exit_code == 0
+    return f"{urlsplit(url).port}/{name}"
 
 
 def _control(container, *command):

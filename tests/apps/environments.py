@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 
 from tests.apps.sides import ROOT
 
@@ -12,9 +14,15 @@ UV = ROOT / ".venv/bin/uv"
 
 
 def python_of(version):
-    """The path of that Python on this machine; nothing where there is none."""
-    found = _uv("python", "find", "--no-project", "--no-python-downloads", version)
-    return found.stdout.strip() if found.returncode == 0 else ""
+    """The path of that Python on this machine, one of pyenv's too; nothing where there is none."""
+    folder = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    names = [*map(str, folder.glob(f"{version}.*/bin/python")), shutil.which(f"python{version}") or ""]
+    asked = "import sys; print(*sys.version_info[:2], sep='.')"
+    for name in filter(None, names):
+        answer = subprocess.run([name, "-c", asked], capture_output=True, text=True, check=False)
+        if answer.stdout.strip() == version:
+            return name
+    return ""
 
 
 def make(folder, python, celery):

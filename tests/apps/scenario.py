@@ -135,15 +135,13 @@ def events(app, tasks):
         heard.setdefault(event["uuid"], Counter())[event["type"]] += 1
 
     def listen():
+        handlers = dict.fromkeys(KINDS, hear) | {"test-heard": lambda event: listening.set()}
         with app.connection_for_read() as connection, suppress(OSError):
-            receiver = app.events.Receiver(connection, handlers=dict.fromkeys(KINDS, hear))
-            with receiver.consumer_context(wakeup=False) as (_, _, _):
-                listening.set()
-                for _ in receiver.consume(limit=None, timeout=PATIENCE, wakeup=False):
-                    pass
+            app.events.Receiver(connection, handlers=handlers).capture(timeout=PATIENCE, wakeup=False)
 
     threading.Thread(target=listen, daemon=True).start()
-    listening.wait(PATIENCE)
+    with app.events.default_dispatcher() as dispatcher:
+        until(lambda: dispatcher.send("test-heard") or listening.is_set())
     ids = [tasks.add.delay(1, 1).id, tasks.retry.delay(1, countdown=1).id, tasks.fail.delay("loudly").id]
     last = ["task-succeeded", "task-succeeded", "task-failed"]
     until(lambda: all(end in heard.get(task, ()) for task, end in zip(ids, last, strict=True)))

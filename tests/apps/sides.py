@@ -27,10 +27,19 @@ class Place:
     redis: str
     secret: Path
     rabbitmq: str | None = None
+    database: str | None = None  # of PostgreSQL, as its port and its name
 
     def url(self, which):
         """One of the URLs with its password, for apps that take it so."""
         return which.replace("celery@", f"celery:{self.secret.read_text()}@")
+
+    @property
+    def for_the_app(self):
+        if not self.database:
+            return {}
+        port, _, name = self.database.partition("/")
+        login = {"POSTGRES": "on", "POSTGRES_PASSWORD_FILE": str(self.secret)}
+        return login | {"PGPORT": port, "POSTGRES_DB": name}
 
     @property
     def for_the_runtime(self):
@@ -63,6 +72,7 @@ class Side:
             "WORKERS": str(len(subject.queues)),
             "TASKS": json.dumps(subject.tasks),
             **subject.variables(folder),
+            **place.for_the_app,
             **(self._under_the_runtime() if runtime else self._under_celery()),
             **variables,
         }
@@ -134,8 +144,9 @@ class Side:
 
     def run(self, *command):
         done = subprocess.run(
-            command, cwd=self.subject.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
+            command,
+            cwd=self.subject.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=180,
+        )  # fmt: skip
         assert done.returncode == 0, f"{done.stderr[-4000:]}\n{self.tails()}"
         return done.stdout
 

@@ -26,7 +26,7 @@ class Subject:
     def variables(self, folder):
         """What the app needs wherever it runs; `folder` is the test's."""
         if self.name == "django":
-            return {"DJANGO_SECRET_KEY": "of a test", "SQLITE_FILE": str(folder / "db.sqlite3")}
+            return {"DJANGO_SECRET_KEY": "of a test"}
         return {"PRICES_AUDIT": str(folder / "audit")} if self.name == "plain" else {}
 
 

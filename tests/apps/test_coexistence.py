@@ -14,7 +14,7 @@ AS_PLAIN_CELERY = {"RABBITMQ_QUEUES": "classic"}
 
 @on_each_broker
 def test_moving_to_the_runtime_and_back_loses_and_doubles_nothing(place, tmp_path, broker):
-    where = place(broker)
+    where = place(SUBJECTS["plain"], broker)
     with ExitStack() as stack:
         plain, runtime = (
             stack.enter_context(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -39,7 +40,13 @@ on_each_python = pytest.mark.parametrize("python", PYTHON, indirect=True)
 def test_an_app_runs_and_loses_nothing_when_its_worker_is_killed(python, celery, place, tmp_path):
     questions = ("results", "canvas", "retries", "failures", "timing")
     plain, runtime = (
-        Side(SUBJECTS["plain"], place("redis"), tmp_path / name, runtime=name == "runtime", python=python)
+        Side(
+            SUBJECTS["plain"],
+            place(SUBJECTS["plain"], "redis"),
+            tmp_path / name,
+            runtime=name == "runtime",
+            python=python,
+        )
         for name in ("plain", "runtime")
     )
     answers = []
@@ -84,7 +91,7 @@ def test_what_does_not_fit_is_refused_at_the_start(python, celery):
 
 
 def test_the_runtime_alone_installs_nothing_of_the_reference_app(tmp_path):
-    subprocess.run([environments.python_of("3"), "-m", "venv", tmp_path], check=True)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path], check=True)
     pip = [tmp_path / "bin/pip", "install", "--quiet", "--disable-pip-version-check", ROOT]
     subprocess.run(pip, check=True, cwd=tmp_path)
 

@@ -14,7 +14,7 @@ CONCURRENCY = 2
 @pytest.fixture
 def side(subject, broker, place, tmp_path):
     """The example under the runtime, with a worker of the queue that its slow task goes to."""
-    side = Side(subject, place(broker), tmp_path / "side", runtime=True)
+    side = Side(subject, place(subject, broker), tmp_path / "side", runtime=True)
     side.set_up()
     side.start_worker("default", "worker")
     yield side

@@ -17,11 +17,11 @@ CPU, MEMORY = 0.150, 8 * 2**20  # seconds and bytes that a worker may cost more
 
 @pytest.mark.slow
 def test_a_worker_costs_little_more_than_plain_celerys(place, tmp_path):
-    costs = {False: [], True: []}
+    subject, costs = SUBJECTS["plain"], {False: [], True: []}
     for run in range(RUNS):
         for runtime, found in costs.items():
             folder = tmp_path / f"{runtime}-{run}"
-            with closing(Side(SUBJECTS["plain"], place("redis"), folder, runtime=runtime, hear="")) as side:
+            with closing(Side(subject, place(subject, "redis"), folder, runtime=runtime, hear="")) as side:
                 side.start_worker("default", "worker")
                 found.append(cost(side.workers["worker"].pid))
 

@@ -22,7 +22,7 @@ def with_version(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("package", "found"), [("celery", "5.5.3"), ("celery", "4.4.7"), ("celery", "5.8.0rc1"), ("kombu", "5.6.2")]
+    ("package", "found"), [("celery", "5.6.3"), ("celery", "4.4.7"), ("celery", "5.8.0rc1"), ("kombu", "5.6.2")]
 )
 def test_another_version_is_refused_before_anything_of_it_is_used(with_version, capsys, package, found):
     with_version(package, found)
@@ -34,7 +34,7 @@ def test_another_version_is_refused_before_anything_of_it_is_used(with_version, 
     assert f"{package} {found} is installed" in message and f"pip install '{package}>=" in message
 
 
-@pytest.mark.parametrize("found", ["5.6.0", "5.6.3", "5.7.0", "5.7.10"])
+@pytest.mark.parametrize("found", ["5.7.0", "5.7.10"])
 def test_what_fits_is_not_refused(with_version, found):
     with_version("celery", found)
     versions.check()

@@ -10,10 +10,8 @@ from celery.schedules import crontab, schedule
 from hypothesis import given
 from hypothesis import strategies as st
 
-from celery_runtime.schedule import zones
 from celery_runtime.schedule.entries import Decoder, Encoder
 from celery_runtime.schedule.zones import LocalCrontab, describe
-from celery_runtime.settings import ConfigError
 
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
 
@@ -92,10 +90,3 @@ def test_others_are_stored_as_redbeat_stores_them():
 )
 def test_a_schedule_in_words(entry, text):
     assert describe(entry) == text
-
-
-def test_on_a_celery_that_would_send_at_another_hour_it_is_refused(monkeypatch):
-    monkeypatch.setattr(zones, "release", lambda package: (5, 6))
-
-    with pytest.raises(ConfigError, match=r"Europe/Berlin needs Celery 5\.7.*another hour"):
-        LocalCrontab("0", "7", zone="Europe/Berlin")
