@@ -58,7 +58,7 @@ def _asked(side):
 def _signals(side):
     """Each signal with its task. RabbitMQ keeps a countdown: what has expired or is revoked by then nobody receives."""
     heard = side.heard()
-    ran = {task_id for signal, _, task_id, _ in heard if signal == "task_prerun"}
+    ran = {task_id for signal, _, task_id, _ in heard if signal == "task_prerun" or side.place.broker == "redis"}
     return [(signal, task) for signal, task, task_id, _ in heard if signal != "task_received" or task_id in ran]
 
 
