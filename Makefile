@@ -10,7 +10,7 @@ BENCH = deploy/hosts/docker.sh && $(PYTHON) -m bench $(if $(BROKER),--broker $(B
 	$(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs smoke dead-letters schedule workers active scheduled registered revoke rate events-on events-off consume clean dev render queue test test-all bench bench-quick bench-growth bench-monitoring bench-page load dashboards-preview chaos compat conformance lint lint-k8s lock k8s-up k8s-status k8s-smoke k8s-down systemd-install systemd-uninstall systemd-scale supervisor-install
+.PHONY: help up down status logs smoke dead-letters schedule workers active scheduled registered revoke rate events-on events-off consume clean dev render queue test test-all test-apps test-cluster test-systemd bench bench-quick bench-growth bench-monitoring bench-page load dashboards-preview chaos compat conformance lint lint-k8s lock k8s-up k8s-status k8s-smoke k8s-down systemd-install systemd-uninstall systemd-scale supervisor-install
 
 help: ## Print these commands
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,7 +87,10 @@ test-cluster: .venv/ready ## The stack on the Kubernetes of KUBECONFIG, what is 
 test-systemd: .venv/ready ## Units, installer and Supervisor under a systemd of their own, what is slow too
 	@$(PYTHON) -m tests systemd --slow
 
-test-%: .venv/ready .venv-tracing/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-apps, test-stack, test-chaos
+test-apps: .venv/ready ## The examples unchanged, on both brokers, and each version of Celery and Python, what is slow too
+	@$(PYTHON) -m tests apps --slow
+
+test-%: .venv/ready .venv-tracing/ready ## One tier: test-unit, test-manifests, test-dev, test-integration, test-stack, test-chaos
 	@$(PYTHON) -m tests $*
 
 k8s-up: ## The stack in the cluster of KUBECONFIG (OVERLAY=local|rabbitmq|no-keda, REGISTRY= or CLUSTER_LOAD= if not kind or k3d)
