@@ -6,12 +6,13 @@ What sends them runs with PYTHON: OpenTelemetry's SDK is installed apart, as in 
 from __future__ import annotations
 
 import gzip
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.serving import Serving
 
 PYTHON = str(Path(__file__).parents[1] / ".venv-tracing/bin/python")
 
@@ -28,22 +29,13 @@ class Span(NamedTuple):
     failed: bool
 
 
-class Collector:
-    """Listens on a free port of 127.0.0.1, as a context manager; `url` is its address."""
+class Collector(Serving):
+    """`spans` is what it got, `peers` are the connections that it came over."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.peers: set[tuple[str, int]] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(self._handler())
 
     def of(self, trace: str) -> dict[str, Span]:
         """The spans of a trace by their names; the last one where several have a name."""

@@ -2,12 +2,13 @@
 
 import io
 import json
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 from PIL import Image
+
+from tests.serving import Serving
 
 Answers = dict[str, Any]  # "GET /path" -> JSON, bytes, (status, JSON), or a function that returns one of them
 
@@ -51,21 +52,12 @@ def good_answers(photo: bytes, size: tuple[int, int], thumbnails: dict[int, tupl
     return answers
 
 
-class FakeStack:
-    """Serves a table of answers on a free port of 127.0.0.1, as a context manager; `url` is its address."""
+class FakeStack(Serving):
+    """Serves a table of answers."""
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(self._handler())
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         answers = self.answers
