@@ -16,7 +16,7 @@ from bench.servers import ROOT, BenchError, Servers
 from bench.setup import Setup, prepared, wait_until
 from bench.variants import Blueprint, Variant
 from bench.worker import ended, running, scraped
-from tests.collector import Collector
+from tests.otlp import Collector
 from tests.ports import free_port
 
 EXPORTER = (str(ROOT / ".venv-exporter/bin/python"), str(ROOT / "deploy/images/exporter/entry.py"))

@@ -8,7 +8,7 @@ import secrets
 import pytest
 from celery import chain
 
-from tests.collector import PYTHON, Collector
+from tests.otlp import PYTHON, Collector
 from tests.integration.conftest import on_each_pool
 from tests.integration.processes import Service
 from tests.integration.runtime_worker import RuntimeWorker

@@ -110,6 +110,7 @@ def test_pictures_are_drawn_of_it(prometheus, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_panel_has_data_on_rabbitmq(prometheus, stack):
     check_panels(prometheus, stack.broker)
 

@@ -11,7 +11,7 @@ from celery import Celery
 
 from celery_runtime import tracing
 from celery_runtime.settings import ConfigError
-from tests.collector import PYTHON, Collector
+from tests.otlp import PYTHON, Collector
 
 ROOT = Path(__file__).parents[4]
 
