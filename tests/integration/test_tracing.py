@@ -8,10 +8,10 @@ import secrets
 import pytest
 from celery import chain
 
-from tests.otlp import PYTHON, Collector
 from tests.integration.conftest import on_each_pool
 from tests.integration.processes import Service
 from tests.integration.runtime_worker import RuntimeWorker
+from tests.otlp import PYTHON, Collector
 
 
 @pytest.fixture
