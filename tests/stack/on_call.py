@@ -8,6 +8,7 @@ be grouped. So a test sees in seconds what takes minutes; the slow ones listen t
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,12 @@ class OnCall:
         """The labels, but for the address, of each series that there was since a Unix time."""
         found = self._ask("series", **{"match[]": match, "start": str(since)})
         return {frozenset((name, value) for name, value in each.items() if name != "instance") for each in found}
+
+    def catches_up(self) -> None:
+        """Prometheus scrapes everything, and goes through its rules after that."""
+        for seen in ("timestamp(up)", "prometheus_rule_group_last_evaluation_timestamp_seconds"):
+            asked = f"min({seen}) > {time.time()}"
+            wait_for(asked, lambda asked=asked: self.query(asked), 90)
 
     def active(self) -> set[str]:
         return {name for name, state in self.states().items() if state == "active"}

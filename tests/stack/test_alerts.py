@@ -166,6 +166,7 @@ def test_tasks_that_fail_and_tasks_that_kill_their_process_are_told(stack, impat
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_scaling_down_and_a_deploy_wake_nobody(stack, on_call):
+    on_call.catches_up()
     before = {series["metric"]["alertname"] for series in on_call.query("ALERTS")}  # of earlier tests, pending ones too
     for service in ("worker-email", "worker-media", "beat", "collector"):
         assert stack.compose("restart", service).returncode == 0
