@@ -16,7 +16,7 @@ from kombu import Connection
 from redis import Redis
 
 from bench.servers import ROOT, BenchError, Servers
-from bench.variants import PEERS_PYTHON, TRACING_PYTHON, Blueprint, Peer, Stock, Variant
+from bench.variants import PEERS_PYTHON, TRACING, Blueprint, Peer, Stock, Variant
 
 PATIENCE = 120  # seconds without an end of what is waited for
 # Stock Celery replaces no pool child and limits no argument: nor does the blueprint here.
@@ -65,12 +65,11 @@ class Setup:
             "RUNTIME_OFF": variant.off,
             "LOG_LEVEL": "WARNING",
             "MAX_ARGUMENTS_KIB": MAX_ARGUMENTS_KIB,
+            **({"PYTHONPATH": ":".join(map(str, TRACING.glob("*/site-packages")))} if variant.traced else {}),
         }
 
     @property
     def python(self) -> str:
-        if isinstance(self.variant, Blueprint) and self.variant.traced:
-            return str(TRACING_PYTHON)
         return str(PEERS_PYTHON) if isinstance(self.variant, Peer) else sys.executable
 
     def run(self, *arguments: str, **variables: str) -> str:

@@ -12,7 +12,7 @@ from bench.servers import ROOT
 from celery_runtime.queues import Queue
 
 PEERS_PYTHON = ROOT / ".venv-bench/bin/python"
-TRACING_PYTHON = ROOT / ".venv-tracing/bin/python"
+TRACING = ROOT / ".venv-tracing/lib"  # OpenTelemetry, which others are measured without
 Count = Callable[["Redis"], int]
 
 
