@@ -21,8 +21,8 @@ from celery.app.amqp import _callback_publish_retry
 from celery.canvas import group
 from celery.utils.functional import _regen
 from kombu.messaging import Producer as KombuProducer
-from kombu.utils.imports import symbol_by_name
 
+from celery_runtime import layers
 from celery_runtime.batches import Batch, batching
 
 _sending = local()  # the batch, if any, that a task of this thread is being sent into
@@ -41,8 +41,13 @@ class Producer(KombuProducer):
 
 def install(app: Celery) -> None:
     """Let `app` publish its groups in batches."""
-    base: Any = symbol_by_name(app.amqp_cls)
+    layers.add(app, _batching_amqp)
+    app.celery_runtime_batches = True
+    if not hasattr(group._apply_tasks, "celerys"):  # noqa: SLF001
+        group._apply_tasks = _in_batches(group._apply_tasks)  # noqa: SLF001
 
+
+def _batching_amqp(base: Any) -> type:
     class BatchingAMQP(base):  # type: ignore[misc]
         @property
         def producer_pool(self) -> Any:
@@ -64,11 +69,7 @@ def install(app: Celery) -> None:
 
             return send_task_message
 
-    app.amqp_cls = BatchingAMQP
-    app.__dict__.pop("amqp", None)  # made before, for a setting that was looked at
-    app.celery_runtime_batches = True
-    if not hasattr(group._apply_tasks, "celerys"):  # noqa: SLF001
-        group._apply_tasks = _in_batches(group._apply_tasks)  # noqa: SLF001
+    return BatchingAMQP
 
 
 @contextmanager

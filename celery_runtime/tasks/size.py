@@ -15,7 +15,8 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps
-from kombu.utils.imports import symbol_by_name
+
+from celery_runtime import layers
 
 
 class ArgumentsTooLargeError(EncodeError):
@@ -28,16 +29,17 @@ class ArgumentsTooLargeError(EncodeError):
 
 def limit_arguments(app: Celery, kib: int) -> None:
     """Let every publishing of `app` raise ArgumentsTooLargeError above `kib` KiB."""
-    base: Any = symbol_by_name(app.amqp_cls)
 
-    class LimitedAMQP(base):  # type: ignore[misc]
-        def as_task_v2(self, task_id: str, name: str, *args: Any, **kwargs: Any) -> Any:
-            message = super().as_task_v2(task_id, name, *args, **kwargs)
-            check(app, name, message.body[:2], kib)
-            return message
+    def limited(base: Any) -> type:
+        class LimitedAMQP(base):  # type: ignore[misc]
+            def as_task_v2(self, task_id: str, name: str, *args: Any, **kwargs: Any) -> Any:
+                message = super().as_task_v2(task_id, name, *args, **kwargs)
+                check(app, name, message.body[:2], kib)
+                return message
 
-    app.amqp_cls = LimitedAMQP
-    app.__dict__.pop("amqp", None)  # made before, for a setting that was looked at
+        return LimitedAMQP
+
+    layers.add(app, limited)
 
 
 def check(app: Celery, name: str, arguments: Any, kib: int) -> None:

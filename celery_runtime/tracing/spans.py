@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
 from celery.signals import task_postrun, task_prerun, worker_process_shutdown, worker_shutdown
 from celery.states import FAILURE, RETRY
-from kombu.utils.imports import symbol_by_name
 from opentelemetry import context, propagate, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from celery_runtime.layers import Send, around_sending
 
 PATIENCE = 2  # seconds for the collector, which no stop of a worker may wait for much longer
 tracer = trace.get_tracer("celery_runtime")
@@ -76,23 +76,18 @@ def start(service: str, url: str) -> None:
 
 def install(app: Celery) -> None:
     """Trace what this process publishes for `app`."""
-    base: Any = symbol_by_name(app.amqp_cls)
 
-    class TracingAMQP(base):  # type: ignore[misc]
-        def _create_task_sender(self) -> Callable[..., Any]:
-            send = super()._create_task_sender()
+    def traced(send: Send) -> Send:
+        def send_task_message(producer: Any, name: str, message: Any, *args: Any, **options: Any) -> Any:
+            headers = dict(options.pop("headers", None) or {})
+            about = {"celery.task_name": name, "messaging.message.id": str(message.headers.get("id"))}
+            with tracer.start_as_current_span(f"publish {name}", _extract(headers), SpanKind.PRODUCER, about):
+                propagate.inject(headers)
+                return send(producer, name, message, *args, headers=headers, **options)
 
-            def send_task_message(producer: Any, name: str, message: Any, *args: Any, **options: Any) -> Any:
-                headers = dict(options.pop("headers", None) or {})
-                about = {"celery.task_name": name, "messaging.message.id": str(message.headers.get("id"))}
-                with tracer.start_as_current_span(f"publish {name}", _extract(headers), SpanKind.PRODUCER, about):
-                    propagate.inject(headers)
-                    return send(producer, name, message, *args, headers=headers, **options)
+        return send_task_message
 
-            return send_task_message
-
-    app.amqp_cls = TracingAMQP
-    app.__dict__.pop("amqp", None)  # made before, for a setting that was looked at
+    around_sending(app, traced)
 
 
 def carry(options: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 
 import psutil
 import pytest
@@ -280,6 +281,14 @@ def test_what_a_task_does_to_its_child_stays_there(producer, worker, name, ends)
         assert stray.get(timeout=30) == ends
     assert group(task(producer, "add", i, i) for i in range(20)).apply_async().get(timeout=30)
     assert len(pids(worker)) == 2
+
+
+def test_a_task_that_closes_everything_and_returns_is_settled(producer, worker):
+    """Its child connects again and settles it, or its parent finds the child cut off first: whichever is sooner."""
+    stray = task(producer, "close_everything", 0).apply_async()
+
+    assert isinstance(stray.get(timeout=30, propagate=False), NoneType | WorkerLostError)
+    assert group(task(producer, "add", i, i) for i in range(20)).apply_async().get(timeout=30)
 
 
 def test_a_child_that_is_stopped_is_ended_by_its_time_limit(producer, worker, ledger):

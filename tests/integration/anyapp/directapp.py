@@ -171,8 +171,9 @@ def thread():
 
 
 @app.task(max_retries=0)
-def close_everything():
+def close_everything(then_sleep=20):
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    time.sleep(then_sleep)
 
 
 @app.task
