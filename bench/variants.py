@@ -110,7 +110,7 @@ def missing(variant: Variant, broker: str) -> str | None:
         return None
     if "direct" not in _pools():
         return "this version of the runtime has no direct pool"
-    return None if broker == "redis" else "the direct pool serves Redis only"
+    return None
 
 
 def _pools() -> tuple[Any, ...]:

@@ -94,6 +94,8 @@ class Drain:
 
 def _hand_back_unstarted(consumer: Any) -> None:
     """Give the tasks that have not begun back to the queue: another worker can begin at once."""
+    if hasattr(consumer.pool, "give_back"):
+        consumer.pool.give_back()
     requests = withdraw_all(consumer)
     channel = consumer.task_consumer.channel
     if hasattr(channel, "hand_back"):  # one that claims: to the head of the queue

@@ -86,7 +86,7 @@ class Queue(Strict):
 
         claims: whether the part of that name is on.
         """
-        return "prefork" if self.pool == "direct" and not (broker == "redis" and claims) else self.pool
+        return "prefork" if self.pool == "direct" and broker == "redis" and not claims else self.pool
 
     @property
     def slots_max(self) -> int:

@@ -22,14 +22,14 @@ class Briefing:
         self._is_listened_to = internals.somebody_hears_of_receipts()
         self._tasks = [self._order(name) for name in self.orders.tasks]
 
-    def give(self, consumer: Any, *, may_claim: bool) -> None:
+    def give(self, consumer: Any, custody: Any, *, may_claim: bool) -> None:
         """Write the orders anew, and wake everybody when there is more to do than before."""
         numbers = self.orders.numbers
         if self._is_listened_to != internals.somebody_hears_of_receipts():
             self.read_tasks()
-        queues = sorted(consumer.task_consumer.channel.active_queues)
+        queues = custody.queues()
         changed = self.orders.publish(queues, self._tasks)
-        claim = float(may_claim and bool(queues) and self._has_room(consumer.task_consumer.channel))
+        claim = float(may_claim and bool(queues) and custody.has_room())
         changed |= claim > numbers[Order.CLAIM]
         numbers[Order.CLAIM] = claim
         numbers[Order.EVENTS] = float(_wants_events(consumer.event_dispatcher))
@@ -42,12 +42,6 @@ class Briefing:
             return TaskOrder(False, 0, 0)
         direct = internals.runs_plainly(task) and not self._is_listened_to
         return TaskOrder(direct, task.soft_time_limit or 0, task.time_limit or 0)
-
-    def _has_room(self, channel: Any) -> bool:
-        """As stock does, stop fetching when too much waits here: for its time, for a rate limit, for a child."""
-        shown = sum(member.request is not None for member in self.family.members)
-        limit = channel.qos.prefetch_count
-        return not limit or len(channel.held.messages) - shown < limit
 
 
 def _wants_events(eventer: Any) -> bool:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import resource
-import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from celery import Celery
@@ -24,12 +24,11 @@ from celery_runtime.direct.merging import Merging
 from celery_runtime.direct.orders import Order, Orders
 from celery_runtime.direct.pipe import ChildEnd, Kind, unpack
 from celery_runtime.direct.plain import Reader, Work
-from celery_runtime.direct.redis import Claimed, Finished, LostError, Source
+from celery_runtime.direct.redis import Claimed, Finished, LostError
 from celery_runtime.direct.slot import Field, Slot
 from celery_runtime.direct.tallies import Tallies
 
 PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between two tries to reach the broker
-LOOK = 30.0  # seconds after which a child looks for messages though nobody woke it
 
 Outcome = tuple[bool, Any]  # whether it returned, and what
 log = get_logger(__name__)
@@ -45,12 +44,13 @@ class Terms(NamedTuple):
 
 
 class Ties(NamedTuple):
-    """What a child shares with its parent."""
+    """What a child shares with its parent. source: makes that of its messages, in the child."""
 
     slot: Slot
     orders: Orders
     pipe: ChildEnd
     events: Stream
+    source: Callable[[Any], Any]
 
 
 class _SignalledError(Exception):
@@ -63,11 +63,11 @@ class Child:
     def __init__(self, app: Celery, hostname: str, ties: Ties, terms: Terms) -> None:
         self.app = app
         self.hostname = hostname
-        self.slot, self.orders, self.pipe, _ = ties
+        self.slot, self.orders, self.pipe, *_ = ties
         self.terms = terms
         self.recorder = Recorder(ties.events, ties.slot)
         self.pid = os.getpid()
-        self.source = Source(app, _warn_of_late_acknowledgement)
+        self.source = ties.source(ties)
         self.finished: Finished | None = None
         self.done = 0
         self._leaving = self._waits = False
@@ -80,7 +80,8 @@ class Child:
         signal.signal(signal.SIGUSR1, self._on_sigusr1)
         self.merging = Merging(self.source, self.slot)
         results.keep = self.merging.keep
-        self.reader = Reader(self.app.tasks, self.orders, self.hostname, (self.terms.soft, self.terms.hard))
+        defaults = self.terms.soft, self.terms.hard
+        self.reader = Reader(self.app.tasks, self.source.parse, self.orders, self.hostname, defaults)
         self.tallies = Tallies(self.slot.extra)
         try:
             self._serve()
@@ -138,14 +139,13 @@ class Child:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > terms.max_memory
 
     def _wait(self) -> None:
-        self.pipe.send(Kind.IDLE)
-        try:
-            self._waits = True
-            select.select([self.pipe.socket], [], [], LOOK)
-            self._waits = False
-        except _SignalledError:
-            self._waits = False
+        with suppress(_SignalledError):
+            self.source.wait(self._note_that_it_waits)
+        self._waits = False
         self.pipe.clear()
+
+    def _note_that_it_waits(self, waits: bool) -> None:
+        self._waits = waits
 
     # -- messages
 
@@ -154,7 +154,8 @@ class Child:
         if not fresh:
             self.source.hand_back(queue, tag)
             return
-        work = self.reader.read(raw, tag) if self.slot.hold(queue, tag, raw) else None
+        shown = self.slot.hold(queue, tag, raw if self.source.keeps else b"")
+        work = self.reader.read(raw, queue, tag) if shown else None
         if work is None:
             self.pipe.send(Kind.MESSAGE, (queue, tag, raw))
             self.slot.release()
@@ -174,6 +175,7 @@ class Child:
         )
         kept = self.merging.end()
         if returned and internals.is_settled_by(answer.info, task):
+            self.slot.numbers[Field.ENDED] = float(kept is None)
             self.finished = Finished(claimed.queue, claimed.tag, kept)
             self.tallies.count(work, claimed.queue, began, answer.info)
             if self.orders.numbers[Order.EVENTS] and task.send_events:
@@ -238,9 +240,16 @@ class Child:
         if numbers[Field.STARTED] and numbers[Field.STOPPED] == numbers[Field.SEQUENCE]:
             raise SystemExit(-signal.SIGTERM)
         self._leaving = True
+        self.source.leave(self._time_left())
         if self._waits:
             self._waits = False
             raise _SignalledError
+
+    def _time_left(self) -> float:
+        """Seconds until the hard limit of what runs; 0 without one."""
+        numbers = self.slot.numbers
+        limit, began = numbers[Field.HARD], numbers[Field.STARTED]
+        return max(began + limit - time.monotonic(), 0.1) if limit and began else 0.0
 
     def _on_sigusr1(self, *_: Any) -> None:
         numbers = self.slot.numbers
@@ -249,7 +258,3 @@ class Child:
             if sequence == numbers[Field.SOFT_SENT] and not numbers[Field.SOFT]:
                 return  # it ended meanwhile
             raise SoftTimeLimitExceeded
-
-
-def _warn_of_late_acknowledgement(tag: str) -> None:
-    log.warning("the message %s was acknowledged after its lease had ended; it runs again elsewhere", tag)

@@ -27,12 +27,14 @@ log = get_logger(__name__)
 class Member:
     """One place in the pool. The slot and the stream of events outlive the children that use them.
 
-    free: whether the child waits and was not woken since.
+    custody: of the messages that its child has in hand.
+    free: whether the child waits and was not woken since; where children feed on a line, whether it ever waited.
     job: what it runs for its parent. request, sequence: the request that stands for what it runs itself.
     """
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, custody: Any) -> None:
         self.index = index
+        self.custody = custody
         self.slot = Slot(SIZE)
         self.stream = Stream()
         self.pipe: ParentEnd | None = None
@@ -58,10 +60,16 @@ class Member:
     def is_busy(self) -> bool:
         return bool(self.slot.numbers[Field.STARTED] or self.slot.numbers[Field.HELD] or self.job is not None)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the child waits for something to do."""
+        return self.served and not self.is_busy if self.custody.feeds else self.free
+
     def wake(self) -> None:
         if self.pipe is not None:
             self.free = False
             self.pipe.wake()
+            self.custody.nudge()
 
     def quit(self) -> None:
         """Let the child end after what it has in hand."""
@@ -88,6 +96,7 @@ class Family:
 
     on_birth: Callable[[Member], None]
     on_death: Callable[[Member], None]
+    custody: Any  # which makes the source of a child's messages
 
     def __init__(self, app: Any, hostname: str, orders: Orders, terms: Terms) -> None:
         self.app = app
@@ -100,7 +109,7 @@ class Family:
     def grow(self, count: int) -> None:
         for _ in range(count):
             used = {member.index for member in self.members}
-            member = Member(min(set(range(len(used) + 1)) - used))
+            member = Member(min(set(range(len(used) + 1)) - used), self.custody)
             self.members.append(member)
             self.fork(member)
 
@@ -109,7 +118,7 @@ class Family:
         staying = [member for member in self.members if not member.leaves]
         if count > len(staying):
             raise ValueError(f"the pool has {len(staying)} processes, not {count}")
-        for member in sorted(staying, key=lambda member: not member.free)[:count]:
+        for member in sorted(staying, key=lambda member: not member.is_idle)[:count]:
             member.leaves = True
             member.quit()
 
@@ -157,6 +166,11 @@ class Family:
             self.members.remove(member)
             member.slot.close()
 
+    @property
+    def size(self) -> int:
+        """How many children stay."""
+        return sum(not member.leaves for member in self.members)
+
     def wake_all(self) -> None:
         for member in self.members:
             member.wake()
@@ -165,7 +179,7 @@ class Family:
         for other in self.members:
             if other.pipe is not None:
                 other.pipe.close()
-        ties = Ties(member.slot, self.orders, pipe, member.stream)
+        ties = Ties(member.slot, self.orders, pipe, member.stream, self.custody.source)
         Child(self.app, self.hostname, ties, self.terms).run()
 
 

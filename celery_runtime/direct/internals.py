@@ -71,9 +71,10 @@ def nobody_looks_after(task: Any) -> bool:
     return not looking and not any(task_has_custom(task, hook) for hook in _HOOKS)
 
 
-def request_of(headers: dict[str, Any], properties: dict[str, Any], body: list[Any], hostname: str) -> dict[str, Any]:
+def request_of(
+    headers: dict[str, Any], properties: dict[str, Any], info: dict[str, Any], body: list[Any], hostname: str
+) -> dict[str, Any]:
     """What `task.request` is made of, as Request.__init__ and fast_trace_task put it together."""
-    info = properties.get("delivery_info") or {}
     args, kwargs, embed = body
     return {
         **headers,

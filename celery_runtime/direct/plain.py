@@ -6,6 +6,7 @@ Everything else is Celery's own code's to judge, in the parent.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kombu.compression import decompress
@@ -14,10 +15,13 @@ from celery_runtime.dead_letters.faults import JSON, wrong_arguments, wrong_opti
 from celery_runtime.decoding import decode
 from celery_runtime.direct import internals
 from celery_runtime.direct.orders import Orders, TaskOrder
-from celery_runtime.redis_transport.messages import MalformedError, parse
+from celery_runtime.redis_transport.messages import MalformedError
 
 # Headers of tasks that wait, or may not run any more; a message that was delivered before is looked at once more too.
 SPECIAL = ("eta", "expires", "stamped_headers", "x-delivery-count", "redelivered")
+
+
+Parse = Callable[[bytes, str, str], dict[str, Any]]
 
 
 class Work(NamedTuple):
@@ -34,21 +38,23 @@ class Work(NamedTuple):
 class Reader:
     """Turns messages into work.
 
+    parse: takes a message, its queue and its tag apart, as those of Redis are. Raises MalformedError.
     defaults: soft and hard time limit of the worker, in seconds, 0: none.
     """
 
-    def __init__(self, tasks: Any, orders: Orders, hostname: str, defaults: tuple[float, float]) -> None:
+    def __init__(self, tasks: Any, parse: Parse, orders: Orders, hostname: str, defaults: tuple[float, float]) -> None:
         self.tasks = tasks
+        self.parse = parse
         self.orders = orders
         self.hostname = hostname
         self.defaults = defaults
         self.said: list[TaskOrder] = []
         self._indices = {name: index for index, name in enumerate(orders.tasks)}
 
-    def read(self, raw: bytes, tag: str) -> Work | None:
+    def read(self, raw: bytes, queue: str, tag: str) -> Work | None:
         """The work in a message; None when the parent must see it."""
         try:
-            payload = parse(raw, tag)
+            payload = self.parse(raw, queue, tag)
             return self._work(payload["headers"], payload["properties"], payload)
         except (MalformedError, KeyError, TypeError, ValueError):
             return None
@@ -58,8 +64,8 @@ class Reader:
         order = self.said[index]
         if not order.direct or any(headers.get(name) for name in SPECIAL) or wrong_options(headers):
             return None
-        info = properties.get("delivery_info")
-        if info and info.get("redelivered"):
+        info = payload["delivery_info"]
+        if info.get("redelivered"):
             return None
         if self.orders.perhaps_revoked(headers["id"]):
             return None
@@ -69,7 +75,7 @@ class Reader:
         if not isinstance(body, list) or wrong_arguments(body):
             return None
         hard, soft = headers.get("timelimit") or (None, None)
-        request = internals.request_of(headers, properties, body, self.hostname)
+        request = internals.request_of(headers, properties, info, body, self.hostname)
         return Work(
             headers["id"],
             self.tasks[headers["task"]],
@@ -80,8 +86,10 @@ class Reader:
         )
 
 
-def _text(body: str, encoding: str | None, compression: str | None) -> str:
+def _text(body: str | bytes, encoding: str | None, compression: str | None) -> str:
     """The body as JSON. Raises ValueError, or KeyError for a compression that nobody knows."""
+    if isinstance(body, bytes):
+        return _decompressed(body, compression) if compression else body.decode()
     if encoding not in {None, "utf-8", "base64"}:
         raise ValueError(encoding)
     if compression:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+import warnings
 from select import select
 from typing import Any
 
@@ -15,9 +16,11 @@ from celery_runtime.direct import events, internals
 from celery_runtime.direct.briefing import Briefing
 from celery_runtime.direct.child import Terms
 from celery_runtime.direct.conversation import Conversation
+from celery_runtime.direct.custody import Custody
 from celery_runtime.direct.family import Family, Member
 from celery_runtime.direct.jobs import Job, Jobs
-from celery_runtime.direct.orders import Order, Orders
+from celery_runtime.direct.orders import Orders
+from celery_runtime.direct.rabbitmq.inlet import Inlet
 from celery_runtime.direct.refusals import refuse_what_it_cannot
 from celery_runtime.direct.settling import Settling
 from celery_runtime.direct.supervisor import TICK, Supervisor
@@ -53,9 +56,14 @@ class Pool(BasePool):  # type: ignore[misc]
         self.terms = terms
         self.family = Family(app, options["initargs"][1], self.orders, terms)
         self.family.on_birth, self.family.on_death = self._listen, self._stop_listening
+        self.custody = self.family.custody = Inlet(app, self.family) if _is_on_rabbitmq(app) else Custody(app, self)
         self.briefing = Briefing(app, self.orders, self.family)
         self.conversation = Conversation(self.jobs)
         self.supervisor = Supervisor(self.family, self.conversation.hear)
+        if self.custody.feeds:
+            # What runs is not delivered twice (celery_runtime.direct.rabbitmq.departed), so nothing need be cancelled.
+            app.conf.worker_cancel_long_running_tasks_on_connection_loss = False
+            warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced an optional breaking change")
         self.family.grow(self.limit)
         internals.hear_of_revocations(self.orders.revoke)
         metrics.add_source(self._tallies)
@@ -67,16 +75,14 @@ class Pool(BasePool):  # type: ignore[misc]
     # -- the worker's loop
 
     def attach(self, consumer: Any) -> None:
-        """Serve a consumer that is connected: its channel waits for messages, the children claim them."""
+        """Serve a consumer that is connected and does not consume yet."""
         if self.consumer is not None:
             # The connection before it is garbage, with sockets. This process allocates so little that the collector
             # would come by after dozens: 13 MB and 7 descriptors in 25 losses (measured). A few ms.
             gc.collect()
         self.consumer = consumer
-        channel = consumer.task_consumer.channel
-        channel.claims.claimers = self
-        channel.held.children = self.supervisor
-        self.supervisor.settling = self.conversation.settling = Settling(consumer)
+        self.custody.attach(consumer)
+        self.supervisor.settling = self.conversation.settling = Settling(consumer, self.custody)
         internals.apply_remote_control(consumer, self.show_running, self._obey)
         self.briefing.read_tasks()
 
@@ -99,15 +105,19 @@ class Pool(BasePool):  # type: ignore[misc]
             self.hub.remove(member.pipe.fileno())
 
     def _on_readable(self, member: Member) -> None:
-        self.conversation.hear(member)
+        said_more = self.conversation.hear(member)
+        self.custody.flush()
         if member.pipe is not None and member.pipe.ended:
             member.kill()  # it closed its end, and cannot go on without
             member.process.join()
             self.supervisor.bury(member)
-        self.refresh()
+            said_more = True
+        if said_more:
+            self.refresh()
 
     def _tick(self) -> None:
         self.supervisor.tick()
+        self.custody.tick()
         self.gather_events()
         self.refresh()
         self._ticks += 1
@@ -124,22 +134,17 @@ class Pool(BasePool):  # type: ignore[misc]
     def refresh(self) -> None:
         """Tell the children what to consume and how, as it is now."""
         if self.consumer is not None and self.consumer.task_consumer is not None:
-            self.briefing.give(self.consumer, may_claim=not self.supervisor.stopping)
+            self.briefing.give(self.consumer, self.custody, may_claim=not self.supervisor.stopping)
 
     # -- what the transport and other parts of the runtime ask
 
-    def free(self) -> int:
-        """How many children wait for messages."""
-        if not self.orders.numbers[Order.CLAIM]:
-            return 0
-        return sum(member.free for member in self.family.members)
+    def lose(self) -> None:
+        """The consumer's connection broke; the children go on."""
+        self.custody.lose()
 
-    def wake(self) -> None:
-        """Let one of them look for messages."""
-        for member in self.family.members:
-            if member.free:
-                member.wake()
-                return
+    def give_back(self) -> None:
+        """Let other workers have what no child has begun."""
+        self.custody.give_back()
 
     @property
     def busy(self) -> int:
@@ -149,14 +154,13 @@ class Pool(BasePool):  # type: ignore[misc]
     @property
     def demand(self) -> int:
         """How many children there is work for: one more than there are while none is free."""
-        all_busy = not any(member.free for member in self.family.members)
+        all_busy = not any(member.is_idle for member in self.family.members)
         return self.busy + len(self.jobs) + all_busy
 
     @property
     def is_quiet(self) -> bool:
         """Whether no child does anything, or will, until it is told to."""
-        alive = [member for member in self.family.members if member.process is not None and not member.is_dead]
-        return not self.jobs and all(member.free for member in alive)
+        return not self.jobs and self.custody.is_quiet
 
     def gather_events(self) -> None:
         """Add what the children tell of their tasks to what is sent next."""
@@ -199,7 +203,7 @@ class Pool(BasePool):  # type: ignore[misc]
         soft, hard = options.get("soft_timeout") or self.terms.soft, options.get("timeout") or self.terms.hard
         job = Job(self.jobs, (target, args or (), kwargs or {}), soft, hard, options)
         self.jobs.add(job)
-        self.wake()
+        self.custody.wake()
         return job
 
     @property
@@ -250,6 +254,7 @@ class Pool(BasePool):  # type: ignore[misc]
         select(pipes, [], [], TICK)
         for member in self.family.members:
             self.conversation.hear(member)
+        self.custody.flush()
         self.supervisor.tick()
 
     def _get_info(self) -> dict[str, Any]:
@@ -260,3 +265,7 @@ class Pool(BasePool):  # type: ignore[misc]
             "max-tasks-per-child": self.terms.max_tasks or "N/A",
             "timeouts": (self.terms.soft, self.terms.hard),
         }
+
+
+def _is_on_rabbitmq(app: Any) -> bool:
+    return str(app.conf.broker_url).startswith("amqp")

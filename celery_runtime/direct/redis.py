@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from celery import Celery
 from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import NoScriptError, RedisError
 
+from celery_runtime.direct.pipe import ChildEnd, Kind
+from celery_runtime.redis_transport.messages import parse
 from celery_runtime.redis_transport.scripts import CLOCK, RECORD, TAG, sha1
 from celery_runtime.redis_transport.steps import Steps
 from celery_runtime.results import RESULT, UNKNOWN, Pending
@@ -71,6 +74,7 @@ return {stored, acknowledged}
 """
 )
 STEP_SHA = sha1(STEP)
+LOOK = 30.0  # seconds after which a child looks for messages though nobody woke it
 
 
 class LostError(Exception):
@@ -103,11 +107,15 @@ class _Plan(NamedTuple):
 class Source:
     """The queues that one child consumes.
 
+    pipe: to the parent, which wakes it.
     warn: told of the delivery tag of a message that was acknowledged after its lease had ended.
     """
 
-    def __init__(self, app: Celery, warn: Callable[[str], None]) -> None:
+    keeps = True  # a message in the slot: the parent does not have it
+
+    def __init__(self, app: Celery, pipe: ChildEnd, warn: Callable[[str], None]) -> None:
         self.app = app
+        self.pipe = pipe
         self.warn = warn
         self.steps: Any = None
         self._connection: Any = None
@@ -181,6 +189,22 @@ class Source:
         """Return a claimed message to the head of its queue. Raises LostError."""
         with self._telling_of_losses():
             self.steps.hand_back([(queue, tag)])
+
+    def wait(self, interruptible: Callable[[bool], None]) -> None:
+        """Until the parent wakes this child, or a signal does, which may raise while `interruptible` says so."""
+        self.pipe.send(Kind.IDLE)
+        interruptible(True)
+        select.select([self.pipe.socket], [], [], LOOK)
+        interruptible(False)
+
+    def leave(self, seconds: float) -> None:
+        """The process is to end after its task. Without its parent the kernel has ended it."""
+
+    @staticmethod
+    def parse(raw: bytes, queue: str, tag: str) -> dict[str, Any]:
+        """A message. Raises MalformedError."""
+        payload = parse(raw, tag)
+        return payload | {"delivery_info": payload["properties"].get("delivery_info") or {}}
 
     def _run(self, keys: list[str], values: tuple[Any, ...]) -> Any:
         connection = self._connection

@@ -26,9 +26,10 @@ def _reason(app: Any) -> str:
         return f"it needs Linux, this is {sys.platform}."
     if not getattr(app, "celery_runtime_installed", False):
         return "it is part of celery_runtime, which this app did not install: call celery_runtime.install(app)."
-    if not str(app.conf.broker_url).startswith(("redis", "rediss", "sentinel")):
-        return f"it fetches from Redis only, and the broker is {app.connection_for_read().as_uri()}."
-    if not app.celery_runtime_claims:
+    broker = str(app.conf.broker_url)
+    if not broker.startswith(("redis", "rediss", "sentinel", "amqp")):
+        return f"it serves Redis and RabbitMQ, and the broker is {app.connection_for_read().as_uri()}."
+    if not broker.startswith("amqp") and not app.celery_runtime_claims:
         return "its children claim their messages, and RUNTIME_OFF switches `claim` off."
     if app.conf.worker_pool_start_method != "fork":
         return f"its children are forked, and worker_pool_start_method is {app.conf.worker_pool_start_method!r}."

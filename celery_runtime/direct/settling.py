@@ -12,38 +12,24 @@ from billiard.common import human_status
 from billiard.exceptions import Terminated, WorkerLostError
 from celery.utils.log import get_logger
 from celery.worker import state
-from redis.exceptions import RedisError
 from vine import promise
 
 from celery_runtime.direct import internals
 from celery_runtime.direct.family import Member
 from celery_runtime.direct.slot import DamagedError, Look
-from celery_runtime.redis_transport.claims import Claimed
-from celery_runtime.redis_transport.messages import MalformedError, parse
+from celery_runtime.redis_transport.messages import MalformedError
 
 log = get_logger(__name__)
 
 
 class Settling:
-    """consumer: the worker's; a new one's channel goes on with what the one before held."""
+    """consumer: the worker's. custody: what the broker needs to be told about the messages."""
 
-    def __init__(self, consumer: Any) -> None:
+    def __init__(self, consumer: Any, custody: Any) -> None:
         self.consumer = consumer
-
-    @property
-    def channel(self) -> Any:
-        return self.consumer.task_consumer.channel
+        self.custody = custody
 
     # -- messages that a child handed over
-
-    def deliver(self, queue: str, tag: str, raw: bytes) -> None:
-        """Let the worker receive a message as if it had claimed it itself."""
-        channel = self.channel
-        if channel.lost or channel.closed:  # the next one returns it to its queue
-            channel.held.returns.append((queue, tag))
-            return
-        channel.held.add(tag, queue, None)
-        channel.deliver([Claimed(queue, tag, raw, True)])
 
     def settle(self, member: Member, claimed: tuple[str, str, bytes], began: float, returned: bool, value: Any) -> None:
         """Do with the outcome of a task what its child could not. `began`: Unix seconds."""
@@ -53,10 +39,6 @@ class Settling:
             return
         _count_start(request)
         (request.on_success if returned else request.on_failure)(value)
-
-    def let_go(self, tag: str) -> None:
-        """Renew a message no more: it is delivered again, and counted, when its lease ends."""
-        self.channel.held.drop(tag)
 
     # -- messages in the hand of a child
 
@@ -69,9 +51,8 @@ class Settling:
         if member.sequence == look.sequence and member.request is not None:
             return member.request
         self.forget(member)
-        try:
-            raw = member.slot.message()
-        except DamagedError:
+        raw = self.custody.raw(member, look.tag)
+        if raw is None:
             return None
         again = self._look(member)
         if again is None or again[:2] != look[:2]:  # it went on meanwhile
@@ -85,7 +66,7 @@ class Settling:
         request, member.request = member.request, None
         if request is not None and not request.acknowledged:
             state.task_ready(request)
-            self.channel.held.drop(request.message.delivery_tag)
+            self.custody.forget(request.message.delivery_tag)
 
     def time_out(self, member: Member, limit: float) -> None:
         """Settle what a child was killed for: its hard time limit, in seconds."""
@@ -109,6 +90,7 @@ class Settling:
             self._lose_message(member, look, error)
         else:
             self.forget(member)
+        self.custody.lost(member)
         member.job = member.request = None
 
     def _lose_message(self, member: Member, look: Look, error: WorkerLostError) -> None:
@@ -123,17 +105,7 @@ class Settling:
         else:
             if request is not None:
                 self.forget(member)
-            self.hand_back(look.queue, look.tag)
-
-    def hand_back(self, queue: str, tag: str) -> None:
-        """Return a message to the head of its queue, now or over the next connection."""
-        channel = self.channel
-        channel.held.drop(tag)
-        try:
-            channel.steps.hand_back([(queue, tag)])
-        except (*channel.connection_errors, RedisError) as error:
-            log.warning("direct: %s goes back to %s once Redis is there: %s", tag, queue, error)
-            channel.held.returns.append((queue, tag))
+            (self.custody.acknowledge if look.ended else self.custody.hand_back)(look.queue, look.tag)
 
     # -- parts
 
@@ -146,9 +118,8 @@ class Settling:
         found = self._shown(member, look.tag)
         if found is not None or not look.held:
             return found
-        try:
-            raw = member.slot.message()
-        except DamagedError:
+        raw = self.custody.raw(member, look.tag)
+        if raw is None:
             return None
         return self._request(look.queue, look.tag, raw, member.pid, internals.unix_time(look.started))
 
@@ -165,15 +136,14 @@ class Settling:
             return None
 
     def _request(self, queue: str, tag: str, raw: bytes, pid: int, began: float) -> Any:
-        consumer, channel = self.consumer, self.channel
+        consumer = self.consumer
         try:
-            message = channel.Message(parse(raw, tag), channel=channel)
+            message = self.custody.message(queue, tag, raw)
             message.accept = consumer.task_consumer.accept
             task = consumer.app.tasks[message.headers["task"]]
         except (MalformedError, KeyError) as error:
             log.error("direct: what a child had in hand is no message: %s", error)  # noqa: TRY400
             return None
-        channel.held.add(tag, queue, message)
         request = internals.request_class(task, consumer)(
             message,
             on_ack=promise(consumer.call_soon_ack, (message.ack_log_error,)),

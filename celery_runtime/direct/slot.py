@@ -26,11 +26,12 @@ class Field(IntEnum):
     SOFT = 4  # time limits of the running task in seconds, 0: none
     HARD = 5
     BEGAN = 6  # 1 once the task of the message in hand was begun
+    ENDED = 7  # 1 once it needs nothing but its acknowledgement
     # written by the parent
-    SOFT_SENT = 7  # the SEQUENCE whose soft limit is over
-    STOPPED = 8  # the SEQUENCE that is to be interrupted
-    ANNOUNCED = 9  # the SEQUENCE whose start was told as an event
-    QUIT = 10  # 1: settle what is in hand and end
+    SOFT_SENT = 8  # the SEQUENCE whose soft limit is over
+    STOPPED = 9  # the SEQUENCE that is to be interrupted
+    ANNOUNCED = 10  # the SEQUENCE whose start was told as an event
+    QUIT = 11  # 1: settle what is in hand and end
 
 
 _NUMBERS = 8 * len(Field)
@@ -49,6 +50,7 @@ class Look(NamedTuple):
     hard: float
     held: bool
     began: bool
+    ended: bool
     queue: str
     tag: str
 
@@ -79,11 +81,12 @@ class Slot:
     # -- the child's side
 
     def hold(self, queue: str, tag: str, raw: bytes) -> bool:
-        """Show a message as claimed; False when its names do not fit."""
+        """Show a message as claimed, empty when the parent has it; False when its names do not fit."""
         texts, encoded = self._texts, tag.encode()
         if len(encoded) > TAG or len(queue.encode()) > QUEUE:
             return False
-        os.pwrite(self._file, raw, 0)
+        if raw:
+            os.pwrite(self._file, raw, 0)
         numbers = self.numbers
         numbers[Field.LENGTH] = len(raw)
         texts[0] = len(encoded)
@@ -92,7 +95,7 @@ class Slot:
             self._queue, name = queue, queue.encode()
             texts[1] = len(name)
             texts[2 + TAG : 2 + TAG + len(name)] = name
-        numbers[Field.BEGAN] = 0.0
+        numbers[Field.BEGAN] = numbers[Field.ENDED] = 0.0
         numbers[Field.HELD] = 1.0
         return True
 
@@ -142,6 +145,7 @@ class Slot:
             read[Field.HARD],
             held,
             bool(read[Field.BEGAN]),
+            bool(read[Field.ENDED]),
             queue,
             tag,
         )

@@ -7,15 +7,20 @@ from typing import Any
 from celery import Celery, bootsteps
 
 
-def install_step(app: Celery, leased: type) -> None:
+def install_step(app: Celery, after: Any) -> None:
     """Join every worker of `app` that has this pool to it.
 
-    leased: the step that lets the channel go on with what is held.
+    after: the step by which the consumer's channel is ready: on Redis, the one that goes on with what is held.
     """
 
     class Direct(bootsteps.StartStopStep):  # type: ignore[misc]
         label = "Direct pool"
-        requires = (leased,)
+        requires = (after,)
+
+        def __init__(self, consumer: Any, **kwargs: Any) -> None:
+            super().__init__(consumer, **kwargs)
+            if hasattr(consumer.pool, "attach"):
+                _hear_of_losses(consumer)
 
         def include_if(self, consumer: Any) -> bool:
             return hasattr(consumer.pool, "attach")
@@ -24,3 +29,14 @@ def install_step(app: Celery, leased: type) -> None:
             consumer.pool.attach(consumer)
 
     app.steps["consumer"].add(Direct)
+
+
+def _hear_of_losses(consumer: Any) -> None:
+    """Tell the pool when the connection breaks, before anything is done about it."""
+    clean_up = consumer.on_connection_error_after_connected
+
+    def lose(error: Exception) -> None:
+        consumer.pool.lose()
+        clean_up(error)
+
+    consumer.on_connection_error_after_connected = lose

@@ -24,7 +24,7 @@ BURIAL = 5.0  # seconds until a killed process is gone
 class Supervisor:
     """hear: reads what a member's child still sent, before it is buried."""
 
-    def __init__(self, family: Family, hear: Callable[[Member], None]) -> None:
+    def __init__(self, family: Family, hear: Callable[[Member], Any]) -> None:
         self.family = family
         self.hear = hear
         self.settling: Settling | None = None

@@ -32,9 +32,11 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
 def install(app: Celery) -> None:
     """Let every publisher of `app` declare what its message needs on its way, and its solo workers keep in touch."""
     from celery_runtime import amqp_heartbeat
+    from celery_runtime.direct import step
     from celery_runtime.rabbitmq.producer import round_up_delays
 
     round_up_delays()
     amqp_heartbeat.install_step(app)
+    step.install_step(app, "celery.worker.consumer.tasks:Tasks")
     app.amqp_cls = "celery_runtime.rabbitmq.producer:AMQP"
     app.__dict__.pop("amqp", None)  # made before, with Celery's own class

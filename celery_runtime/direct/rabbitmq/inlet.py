@@ -1,0 +1,281 @@
+"""The parent's side on RabbitMQ: it consumes for its children, and settles what they ran.
+
+Every message that the worker has not settled is held here. What of it no child has taken is in the line. A lost
+connection makes the tags of all worthless: what waits is dropped, since RabbitMQ delivers it again, and what runs is
+remembered, lest it runs twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from celery.utils.log import get_logger
+
+from celery_runtime.direct.rabbitmq import frames
+from celery_runtime.direct.rabbitmq.departed import Departed, Task, task_in
+from celery_runtime.direct.rabbitmq.line import Line, unwrap, wrap
+from celery_runtime.direct.rabbitmq.orphan import Safe
+from celery_runtime.direct.rabbitmq.prefetch import Prefetch
+from celery_runtime.direct.rabbitmq.reading import Reading
+from celery_runtime.direct.rabbitmq.requests import message_of
+from celery_runtime.direct.rabbitmq.source import Source
+from celery_runtime.direct.slot import DamagedError, Field
+
+LATER = 1.0  # seconds until a message whose task still runs is looked at again
+UNSEEN = 1.0  # seconds after which a message that nobody has was lost with the child that had just taken it
+log = get_logger(__name__)
+
+
+class Inlet:
+    """family: the pool's, whose slots tell what each child has in hand.
+
+    A tag is text: the number of the connection, a dot, RabbitMQ's delivery tag.
+    """
+
+    feeds = True  # the children feed on the line
+    no_ack_consumers = None  # as the channel of a message
+
+    def __init__(self, app: Any, family: Any) -> None:
+        self.app = app
+        self.family = family
+        self.line = Line()
+        self.safe = Safe()
+        self.departed = Departed(app)
+        self.prefetch = Prefetch()
+        self.consumer: Any = None
+        self._channel: Any = None
+        self._connection = 0
+        self._held: dict[int, bytes] = {}  # by delivery tag, as in the line
+        self._queues: dict[str, str] = {}  # by consumer tag
+        self._settled: list[bytes] = []
+        self._waiting: set[int] = set()  # for a task that still runs
+        self._unseen: tuple[float, set[int]] = (0.0, set())
+
+    def source(self, ties: Any) -> Source:
+        """For a child, in its own process."""
+        return Source(self.app, self.line, self.safe, ties.pipe)
+
+    # -- the connection
+
+    def attach(self, consumer: Any) -> None:
+        """Read for a consumer that is connected and does not consume yet."""
+        self._forget()
+        self.consumer, self._channel = consumer, consumer.task_consumer.channel
+        self._connection += 1
+        connection, number = self._channel.connection, self._channel.channel_id
+        Reading(connection, number, self._take)
+        self.safe.leave(self._connection, number, connection.transport.sock, connection.heartbeat or 0)
+        self.prefetch.begin(consumer.task_consumer, self.family.size)
+
+    def lose(self) -> None:
+        """The connection broke: let no child begin what is delivered again, and remember what they run."""
+        running = list(self._running())
+        self._forget()
+        self.departed.add(running)
+
+    def tick(self) -> None:
+        """Ten times a second."""
+        if self._channel is None or not self.consumer.task_consumer:
+            return
+        looks = [look for _, look in self._looks()]
+        oldest = max((time.monotonic() - look.started for look in looks if look.started), default=0.0)
+        waits = len(self._held) > sum(look.held for look in looks)
+        if self.prefetch.look(self.consumer.task_consumer, self.family.size, oldest, waits):
+            self.give_back()
+        self._deliver_unseen()
+        self.line.flush()
+        for member in self.family.members:
+            if member.slot.numbers[Field.QUIT] and member.is_idle:  # another may have taken what was to wake it
+                self.line.wake()
+
+    def give_back(self) -> None:
+        """Return to RabbitMQ what no child has begun."""
+        for message in self.line.take_back():
+            self.basic_reject(unwrap(message)[1], requeue=True)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether everything is settled."""
+        return not self._held and not any(member.is_busy for member in self.family.members)
+
+    def queues(self) -> list[str]:
+        """What is consumed."""
+        return sorted(self.consumer.task_consumer._active_tags)  # noqa: SLF001 -- kombu's, as above
+
+    def has_room(self) -> bool:
+        """RabbitMQ keeps the limit."""
+        return True
+
+    def wake(self) -> None:
+        """Let one child that waits look at its orders."""
+        self.line.wake()
+
+    nudge = wake
+
+    # -- what children say
+
+    def done(self, member: Any, connection: int, tag: int, runtime: float) -> None:
+        """A message was run in `runtime` seconds, and needs nothing but its acknowledgement, with the next `flush`."""
+        self.prefetch.count(runtime)
+        if connection != self._connection:
+            self.departed.ended(member, settled=True)
+        elif self._held.pop(tag, None) is not None:
+            self._settled.append(frames.settlement(self._channel.channel_id, tag, acknowledge=True))
+
+    def flush(self) -> None:
+        """Send what was settled since the last time."""
+        if self._settled and self._channel is not None:
+            data, self._settled = b"".join(self._settled), []
+            connection = self._channel.connection
+            connection.transport.write(data)
+            connection.bytes_sent += 1
+
+    def went_on(self, member: Any, *, settled: bool) -> None:
+        """A child has something else in hand than when the connection broke."""
+        self.departed.ended(member, settled=settled)
+
+    def later(self, queue: str, tag: str, raw: bytes) -> None:
+        """Look at a message once more when whoever still runs it may have ended."""
+        number = self._number(tag)
+        if number is not None:
+            self._waiting.add(number)
+            self.consumer.timer.call_after(LATER, self._once_more, (tag,))
+
+    def _once_more(self, tag: str) -> None:
+        number = self._number(tag)
+        if number is not None:
+            self._waiting.discard(number)
+            self.line.put(self._held[number])
+
+    # -- what the parent does about messages in their hands
+
+    def deliver(self, queue: str, tag: str, raw: bytes) -> None:
+        """Let the worker receive a message as if nobody had taken it on its way."""
+        number = self._number(tag)
+        if number is not None:
+            del self._held[number]
+            for frame in frames.split(raw):
+                self._channel.connection.on_inbound_frame(frame)
+
+    def hand_back(self, queue: str, tag: str) -> None:
+        """Let another child have what a dead one had in hand, and may have run."""
+        number = self._number(tag)
+        if number is not None:
+            self.line.put(wrap(queue, tag, frames.as_redelivered(unwrap(self._held[number])[2])))
+
+    def let_go(self, tag: str) -> None:
+        """Give back a message that could not be dealt with."""
+        self.basic_reject(tag, requeue=True)
+
+    def forget(self, tag: str) -> None:
+        """Its child settled it, and says so itself."""
+
+    def acknowledge(self, queue: str, tag: str) -> None:
+        """In the place of a dead child, that had run it."""
+        self.basic_ack(tag)
+
+    def raw(self, member: Any, tag: str) -> bytes | None:
+        """The message with this tag; None when it is settled, or of an earlier connection."""
+        number = self._number(tag)
+        return None if number is None else unwrap(self._held[number])[2]
+
+    def message(self, queue: str, tag: str, raw: bytes) -> Any:
+        """The same as kombu has it. Raises MalformedError."""
+        return message_of(queue, tag, raw, self)
+
+    def basic_ack(self, tag: str, multiple: bool = False) -> None:
+        number = self._number(tag)
+        if number is not None:
+            self.departed.settle(self._task(self._held.pop(number)))
+            self._settle(number, acknowledge=True)
+
+    def basic_reject(self, tag: str, requeue: bool = False) -> None:
+        number = self._number(tag)
+        if number is not None:
+            del self._held[number]
+            self._settle(number, acknowledge=False, requeue=requeue)
+
+    def lost(self, member: Any) -> None:
+        """A child died. It may have taken a message, and not have come so far as to show it."""
+        self.departed.ended(member, settled=False)
+        if self._held:
+            self._unseen = time.monotonic() + UNSEEN, self._find_unseen()
+
+    # -- parts
+
+    def _take(self, buffer: bytearray, start: int, end: int) -> None:
+        """Put a delivery in the line."""
+        consumer_tag, number = frames.address(buffer, start)
+        queue = self._queues.get(consumer_tag) or self._queue_of(consumer_tag)
+        message = wrap(queue, f"{self._connection}.{number}", bytes(buffer[start:end]))
+        self._held[number] = message
+        self.line.put(message)
+
+    def _queue_of(self, consumer_tag: str) -> str:
+        tags = self.consumer.task_consumer._active_tags  # noqa: SLF001 -- kombu's, as in celery_runtime.rabbitmq.worker
+        self._queues = {tag: queue for queue, tag in tags.items()}
+        return self._queues[consumer_tag]
+
+    def _number(self, tag: str) -> int | None:
+        """RabbitMQ's tag of a message that is held."""
+        connection, _, number = tag.partition(".")
+        return int(number) if int(connection) == self._connection and int(number) in self._held else None
+
+    def _settle(self, number: int, *, acknowledge: bool, requeue: bool = False) -> None:
+        channel = self._channel.channel_id
+        self._settled.append(frames.settlement(channel, number, acknowledge=acknowledge, requeue=requeue))
+        self.flush()
+
+    def _forget(self) -> None:
+        """The connection, with all its messages."""
+        self.line.take_back()
+        for messages in (self._held, self._queues, self._settled, self._waiting):
+            messages.clear()
+        self._unseen = 0.0, set()
+        self.safe.empty()
+        self._channel = None
+
+    def _looks(self) -> Iterator[tuple[Any, Any]]:
+        for member in self.family.members:
+            try:
+                yield member, member.slot.look()
+            except DamagedError:
+                continue
+
+    def _hands(self) -> Iterator[tuple[Any, int]]:
+        """Each child that has a message in hand, and which."""
+        for member, look in self._looks():
+            number = self._number(look.tag) if look.held else None
+            if number is not None:
+                yield member, number
+
+    def _running(self) -> Iterator[tuple[Any, Task]]:
+        for member, number in self._hands():
+            yield member, self._task(self._held[number])
+        for member in self.family.members:
+            if member.job is not None:
+                yield member, task_in(member.job.call[1][2])
+
+    def _task(self, message: bytes) -> Task:
+        try:
+            properties = frames.content(unwrap(message)[2]).properties
+        except frames.FrameError:
+            return "", ""
+        return task_in(properties.get("application_headers") or {})
+
+    def _find_unseen(self) -> set[int]:
+        """Messages that are neither in the line nor in a hand."""
+        waiting = self.line.take_back()
+        for message in waiting:
+            self.line.put(message)
+        in_line = {self._number(unwrap(message)[1]) for message in waiting}
+        return set(self._held) - in_line - self._waiting - {number for _, number in self._hands()}
+
+    def _deliver_unseen(self) -> None:
+        due, found = self._unseen
+        if found and time.monotonic() > due:
+            self._unseen = 0.0, set()
+            for number in found & self._find_unseen():
+                self.hand_back(*unwrap(self._held[number])[:2])

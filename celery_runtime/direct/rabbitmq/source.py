@@ -1,0 +1,121 @@
+"""What a child does on RabbitMQ: it takes a message from the line, and tells its parent when that is settled.
+
+It has no connection there. The message that it runs stays its parent's: whatever becomes of the child, it can be
+settled, or given to another child, as it was delivered.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from celery import Celery
+from celery.utils.log import get_logger
+
+from celery_runtime.direct.pipe import ChildEnd, Kind
+from celery_runtime.direct.rabbitmq import frames
+from celery_runtime.direct.rabbitmq.line import Line, unwrap
+from celery_runtime.direct.rabbitmq.marks import Marks, State
+from celery_runtime.direct.rabbitmq.orphan import Parent, Safe
+from celery_runtime.direct.redis import Claimed, Finished
+from celery_runtime.redis_transport.messages import MalformedError
+
+log = get_logger(__name__)
+
+
+class Source:
+    """line, pipe, safe: shared with the parent, which may end before this process."""
+
+    keeps = False  # a message: the parent has it
+
+    def __init__(self, app: Celery, line: Line, safe: Safe, pipe: ChildEnd) -> None:
+        self.line = line
+        self.pipe = pipe
+        self._safe = safe
+        self._marks = Marks(app)
+        self._kept: bytes | None = None
+        self._began = 0.0
+        self._looked = False  # for a message, with the step before
+
+    def connect(self) -> None:
+        """Tell the parent that this child serves."""
+        self._parent = Parent(self._safe)
+        self.line.leave_to_parent()
+        self.pipe.send(Kind.IDLE)
+
+    def close(self) -> None:
+        """Nothing is kept open here."""
+
+    def consume(self, names: list[str]) -> None:
+        """What is consumed, the parent says to RabbitMQ."""
+
+    def shares(self, _: Any) -> bool:
+        """Results are stored elsewhere."""
+        return False
+
+    def step(self, finished: Finished | None, *, claim: bool) -> Claimed | None:
+        """Report what is settled, then wait for a message if one may be run; None when there is else to look at."""
+        if finished is not None:
+            self._report(finished.tag)
+        self._looked = claim
+        if not claim:
+            return None
+        message, self._kept = self._kept or self._take(), None
+        if message is None:
+            return None
+        self._began = time.monotonic()
+        claimed = Claimed(*unwrap(message), True)
+        return None if frames.is_redelivered(claimed.raw) and self._is_dealt_with(claimed) else claimed
+
+    def wait(self, interruptible: Any) -> None:
+        """Until there is something to look at. No signal may raise here: what was just taken would be lost."""
+        if self._kept is None and not self._looked:
+            self._kept = self._take()
+
+    def leave(self, seconds: float) -> None:
+        """The process is to end after its task, which may take `seconds` more; 0: for ever."""
+        if self._parent.is_gone:
+            self._parent.outlive(seconds)
+
+    def parse(self, raw: bytes, queue: str, tag: str) -> dict[str, Any]:
+        """A message as those of Redis are. Raises MalformedError."""
+        try:
+            found = frames.content(raw)
+        except frames.FrameError as error:
+            raise MalformedError(str(error)) from error
+        properties = found.properties
+        return {
+            "headers": properties.get("application_headers") or {},
+            "properties": properties,
+            "delivery_info": {"exchange": "", "routing_key": queue, "redelivered": found.redelivered},
+            "content-type": properties.get("content_type"),
+            "content-encoding": properties.get("content_encoding"),
+            "body": found.body,
+        }
+
+    def _is_dealt_with(self, claimed: Claimed) -> bool:
+        """Whether what is delivered again has run, which is reported, or still runs, which the parent waits for."""
+        try:
+            headers = frames.content(claimed.raw).properties.get("application_headers") or {}
+        except frames.FrameError:
+            return False
+        state = self._marks.look(str(headers["id"]), headers) if "id" in headers else State.UNKNOWN
+        if state is State.SETTLED:
+            log.info("direct: %s has run before its connection was lost, and is acknowledged", headers["id"])
+            self._report(claimed.tag)
+        elif state is State.RUNNING:
+            self.pipe.send(Kind.LATER, tuple(claimed[:3]))
+        return state is not State.UNKNOWN
+
+    def _report(self, tag: str) -> None:
+        generation, _, number = tag.partition(".")
+        try:
+            self.pipe.report(int(generation), int(number), time.monotonic() - self._began)
+        except OSError:
+            self._parent.acknowledge(int(generation), int(number))
+
+    def _take(self) -> bytes | None:
+        try:
+            return self.line.take()
+        except EOFError:
+            raise SystemExit(0) from None
