@@ -114,7 +114,7 @@ def test_with_results_elsewhere(server, redis, tmp_path, store):
 
 def test_priorities_and_queues_in_turn(server, redis, tmp_path):
     with worker(tmp_path, f"redis://127.0.0.1:{server.port}/0") as (plain, producer):
-        occupied = [task(producer, "sleep", 2).apply_async() for _ in range(2)]
+        occupied = [task(producer, "sleep", 6).apply_async() for _ in range(2)]
         started = lambda: [line.split()[1] for line in (tmp_path / "ledger").read_text().splitlines()]  # noqa: E731
         plain.wait(lambda: (tmp_path / "ledger").exists() and len(started()) == 2, "both children to be busy")
         late = [task(producer, "sleep", 0.01, priority=9).apply_async() for _ in range(4)]

@@ -13,6 +13,7 @@ from celery.worker.request import Request
 from celery_runtime.direct import internals
 from celery_runtime.direct.orders import Orders, TaskOrder
 from celery_runtime.direct.plain import Reader
+from celery_runtime.direct.redis import Source
 
 
 def nothing():
@@ -30,7 +31,7 @@ def app():
 @pytest.fixture
 def reader(app):
     orders = Orders(["add"])
-    reader = Reader({"add": app.tasks["add"]}, orders, "worker@host", (20.0, 30.0))
+    reader = Reader({"add": app.tasks["add"]}, Source.parse, orders, "worker@host", (20.0, 30.0))
     reader.said = [TaskOrder(True, 0, 0)]
     return reader
 
@@ -54,7 +55,7 @@ def message(body=([1, 2], {}, {}), encoding="base64", headers=(), **more):
 
 
 def test_a_plain_message_becomes_the_request_that_stock_makes(reader):
-    work = reader.read(message([[1], {"b": 2}, {"callbacks": None, "chain": []}]), "tag")
+    work = reader.read(message([[1], {"b": 2}, {"callbacks": None, "chain": []}]), "media", "tag")
 
     assert (work.id, work.task.name, work.soft, work.hard) == ("id-1", "add", 20, 30)
     assert work.request["args"] == [1]
@@ -71,15 +72,15 @@ def test_a_plain_message_becomes_the_request_that_stock_makes(reader):
 
 
 def test_limits_come_from_the_message_the_task_or_the_worker(reader):
-    assert reader.read(message(headers={"timelimit": [7, 5]}), "tag")[4:] == (5, 7)
+    assert reader.read(message(headers={"timelimit": [7, 5]}), "media", "tag")[4:] == (5, 7)
     reader.said = [TaskOrder(True, 8, 9)]
-    assert reader.read(message(), "tag")[4:] == (8, 9)
+    assert reader.read(message(), "media", "tag")[4:] == (8, 9)
 
 
 def test_a_body_may_be_text_or_compressed(reader):
-    assert reader.read(message(encoding="utf-8"), "tag").request["args"] == [1, 2]
+    assert reader.read(message(encoding="utf-8"), "media", "tag").request["args"] == [1, 2]
     packed = zlib.compress(json.dumps([[3, 4], {}, {}]).encode())
-    assert reader.read(message(packed, headers={"compression": "application/x-gzip"}), "tag").request["args"] == [3, 4]
+    assert reader.read(message(packed, headers={"compression": "application/x-gzip"}), "media", "tag").request["args"] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -113,13 +114,13 @@ def test_a_body_may_be_text_or_compressed(reader):
     ],
 )
 def test_whatever_is_not_plain_is_the_parents(reader, raw):
-    assert reader.read(raw, "tag") is None
+    assert reader.read(raw, "media", "tag") is None
 
 
 def test_a_second_delivery_and_a_revoked_id_are_the_parents(reader):
-    assert reader.read(message(), "tag~1") is None
+    assert reader.read(message(), "media", "tag~1") is None
     reader.orders.revoke(["id-1"])
-    assert reader.read(message(), "tag") is None
+    assert reader.read(message(), "media", "tag") is None
 
 
 class OwnRequest(Request):
