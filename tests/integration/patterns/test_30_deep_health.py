@@ -88,8 +88,8 @@ def test_row_30_a_queue_that_a_worker_is_told_to_leave_is_not_counted(service, b
     wait_for(service, "failing", "the queue to be left")
     assert deep(service)[1]["problems"] == ["queue ai: no worker consumes it"]
 
-    python(service, "app.control.add_consumer('ai', destination=[n for n in app.control.inspect(timeout=1).ping() "
-                    "if n.startswith('ai')])")  # fmt: skip
+    answering = f"app.control.inspect(limit={len(QUEUES)}, timeout=20).ping()"
+    python(service, f"app.control.add_consumer('ai', destination=[n for n in {answering} if n.startswith('ai')])")
     wait_for(service, "ok", "the queue to be taken up again")
 
 
