@@ -188,11 +188,11 @@ def test_a_task_longer_than_the_timeout_runs_once_while_another_worker_is_idle(s
 @pytest.mark.parametrize("pool", ["prefork", pytest.param("threads", marks=pytest.mark.slow)])
 def test_what_waits_behind_running_tasks_goes_back_at_once_when_the_worker_stops(site, pool):
     site.begin("worker-last", folder=site.folder, pool=pool, concurrency=2, prefetch=True)
-    batch = site.sleep(10, 4)
+    batch = site.sleep(10, 8)
     site.wait(lambda: site.counts(batch)[0] == 2 and site.holds() == 8, "two tasks to run and six to wait behind them")
 
     site.processes["worker-last"].terminate()
-    site.wait(lambda: waiting(site.admin, "email") == 8, "the unstarted tasks to go back", 3)
+    site.wait(lambda: waiting(site.admin, "email") == 8, "the unstarted tasks to go back", 6)
     assert site.counts(batch) == (2, 0)
     assert site.stop("worker-last") == 0
     assert site.counts(batch) == (2, 2) and waiting(site.admin, "email") == 8 and site.holds() == 0
