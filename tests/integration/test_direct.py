@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import NoneType
 
@@ -328,18 +328,18 @@ def test_connections_that_are_cut_cost_no_task_and_repeat_none(producer, worker,
 
 def test_children_that_are_killed_under_load_cost_no_task(producer, worker, server, ledger):
     before = server.hkeys("unacked:anyapp")
-    tasks = [task(producer, "sleep", 0.02).apply_async() for _ in range(200)]
-    kills = 0
-    while server.llen("anyapp"):
-        for pid in pids(worker):
-            os.kill(pid, signal.SIGKILL)
-            kills += 1
+    tasks, kills = [], 0
+    for _ in range(10):
         wanted = len(lines(ledger)) + 10
-        worker.wait(lambda wanted=wanted: len(lines(ledger)) > wanted or not server.llen("anyapp"), "tasks to run")
+        tasks += [task(producer, "sleep", 0.02).apply_async() for _ in range(20)]
+        worker.wait(lambda wanted=wanted: len(lines(ledger)) > wanted, "tasks to run")
+        for pid in pids(worker):
+            with suppress(ProcessLookupError):  # of a round before, and its parent just buries it
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
 
     assert len([each.get(timeout=60) for each in tasks]) == 200
     again = sum(runs(ledger, each.id)["end"] - 1 for each in tasks)
-    assert kills > 3
     assert again <= kills  # what ended, and was not settled yet
     until_settled(worker, server, before)
 
