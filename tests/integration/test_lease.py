@@ -161,7 +161,7 @@ def test_a_worker_that_was_suspended_for_too_long_leaves_its_task_to_the_other(s
     finally:
         os.killpg(group, signal.SIGCONT)
 
-    site.wait(lambda: "is not ours any more" in site.log("worker-asleep"), "the first worker to notice", 5)
+    site.wait(lambda: "is not ours any more" in site.log("worker-asleep"), "the first worker to notice", 10)
     site.wait(lambda: site.counts(batch)[1] == 1, "the task's end", 30)
     site.wait(lambda: site.holds() == 0, "the acknowledgement")
     time.sleep(1)  # for an end that must not come

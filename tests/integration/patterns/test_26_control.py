@@ -48,7 +48,7 @@ def test_row_26_inspect_and_control(service, eventually):
     assert f"It runs on {names['media']}, and goes on" in runs_on.out
     assert f"is ended on {names['media']}" in ended.out
     assert "workers that answered will start it" in waits.out
-    eventually(lambda: service.task(batch)["state"] == "REVOKED", "the task to be ended", 10)
+    eventually(lambda: service.task(batch)["state"] == "REVOKED", "the task to be ended")
 
     assert "task events enabled" in on.out and "task events disabled" in off.out
     assert consume.code == 0 and "add consumer backup" in consume.out
