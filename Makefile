@@ -78,8 +78,8 @@ queue: .venv/ready ## Add a queue to queues.toml and render (NAME=reports)
 test: .venv/ready .venv-tracing/ready ## What is not marked slow, of every tier or of some (TIERS="unit stack")
 	@$(PYTHON) -m tests $(TIERS)
 
-test-all: .venv/ready .venv-tracing/ready ## Everything
-	@$(PYTHON) -m tests --slow
+test-all: .venv/ready .venv-tracing/ready ## Everything, of every tier or of some (TIERS="unit stack")
+	@$(PYTHON) -m tests $(TIERS) --slow
 
 test-cluster: .venv/ready ## The stack on the Kubernetes of KUBECONFIG, what is slow too
 	@$(PYTHON) -m tests cluster --slow

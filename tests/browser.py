@@ -6,9 +6,10 @@ import os
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+WAIT = 30_000  # milliseconds; the machine may be busy
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +20,7 @@ def chromium():
     if path is None:
         pytest.skip(f"none of {', '.join(NAMES)} is installed, and only root on Debian may install it")
     with sync_playwright() as driver:
+        expect.set_options(timeout=WAIT)
         browser = driver.chromium.launch(executable_path=path)
         yield browser
         browser.close()

@@ -32,10 +32,10 @@ class Span(NamedTuple):
 class Collector(Serving):
     """`spans` is what it got, `peers` are the connections that it came over."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.spans: list[Span] = []
         self.peers: set[tuple[str, int]] = set()
-        super().__init__(self._handler())
+        super().__init__(self._handler(), port)
 
     def of(self, trace: str) -> dict[str, Span]:
         """The spans of a trace by their names; the last one where several have a name."""

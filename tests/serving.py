@@ -8,10 +8,10 @@ from typing import Self
 
 
 class Serving:
-    """Listens on a free port of 127.0.0.1, as a context manager; `url` is its address, `handler` what answers."""
+    """Listens on 127.0.0.1, as a context manager; `url` is its address, `handler` what answers. port 0: a free one."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:

@@ -90,7 +90,7 @@ def timing(app, tasks):
 def control(app, tasks):
     inspect = app.control.inspect(**EACH)
     names = set(json.loads(os.environ["TASKS"]).values())
-    running, waiting = tasks.sleep.delay(30), tasks.add.apply_async((1, 1), countdown=4)
+    running, waiting = tasks.sleep.delay(30), tasks.add.apply_async((1, 1), countdown=8)
     (seen,) = until(lambda: [each for each in flat(inspect.active()) if each["id"] == running.id])
     app.control.revoke([running.id, waiting.id], terminate=True)
     return {

@@ -16,7 +16,6 @@ from tests.stack.stack import run, wait_for
 
 chromium = browser.chromium
 django = django_stack.django
-WAIT = 30_000  # milliseconds; the machine may be busy
 EVERY = 3  # seconds
 pytestmark = rabbitmq_is_slow
 
@@ -28,7 +27,7 @@ def visit(chromium, django):
 
     def open_page(path="/"):
         context = chromium.new_context(base_url=django.url("API_PORT"), viewport={"width": 1400, "height": 1000})
-        context.set_default_timeout(WAIT)
+        context.set_default_timeout(browser.WAIT)
         contexts.append(context)
         page = context.new_page()
         page.goto(path)

@@ -67,10 +67,10 @@ class Dev:
     def interrupt(self) -> int:
         """Ctrl-C; returns the exit code."""
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
     def assert_nothing_is_left(self, family: list[psutil.Process]) -> None:
-        _, alive = psutil.wait_procs(family, timeout=3)
+        _, alive = psutil.wait_procs(family, timeout=20)
         assert not alive, self.output
         for name in PORTS:
             with socket.socket() as client:

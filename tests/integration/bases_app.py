@@ -93,7 +93,7 @@ def hold(task, key, seconds):
     return task.fencing_token
 
 
-LOCK = {"bind": True, "base": LockedTask, "lock_ttl": 2, "lock_delay": 0.5, "lock_on": ("key",)}
+LOCK = {"bind": True, "base": LockedTask, "lock_ttl": 3, "lock_delay": 0.5, "lock_on": ("key",)}
 
 
 @app.task(**LOCK)

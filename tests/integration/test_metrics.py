@@ -136,7 +136,7 @@ def test_a_task_beyond_its_limit_and_what_waits_for_its_time_are_shown(start, br
         pytest.skip("what waits for its time is not at the worker there, and overdue is the pool's")
     worker = start("threads", queue="time_limit = 2\nsoft_time_limit = 1\n")  # a pool that ends no task
     producer = worker.producer(monkeypatch)
-    producer.send_task("anyapp.sleep", [5])
+    producer.send_task("anyapp.sleep", [8])
     producer.send_task("anyapp.add", [1, 1], countdown=3600)
 
     worker.wait(lambda: scrape(worker)["celery_prefetched",] == 1, "the later task to be held")

@@ -31,8 +31,9 @@ AWAY = 30  # seconds, in which a task runs out of its 15; Celery's loop would st
 
 
 @pytest.fixture
-def url(redis):
-    return redis[1].replace("celery@", f"celery:{PASSWORD}@")
+def url(own_redis):
+    """Of a server whose commands can be counted: other tests' workers look at theirs all the time."""
+    return f"redis://celery:{PASSWORD}@127.0.0.1:{own_redis[0]}/0"
 
 
 @pytest.fixture

@@ -182,6 +182,6 @@ def test_a_thousand_uploads_at_once_cost_no_api_and_what_was_accepted_is_process
     assert int(stack.compose("exec", "-T", "api", "sh", "-c", PEAK).stdout) < api["HostConfig"]["Memory"]
     assert stack.api.get("/healthz").status_code == 200
 
-    wait_for("every accepted upload to be processed", lambda: stack.rows(UNFINISHED) == "0", 120)
+    wait_for("every accepted upload to be processed", lambda: stack.rows(UNFINISHED) == "0", 240)
     known = stack.rows("select id from images").split()
     assert {upload["image_id"] for upload in accepted} <= set(known)

@@ -68,7 +68,8 @@ def test_prometheus_sees_the_tasks_of_every_queue_and_a_beat_that_ticks(stack):
     stack.follow(stack.upload(PHOTO).json()["task"])
 
     wait_for("the tasks to be counted", lambda: media_tasks() > before)
-    assert value("count(celery_state{job='worker', state='ready'} == 1)") >= 4
+    ready = "count(celery_state{job='worker', state='ready'} == 1)"
+    wait_for("a scrape of every worker", lambda: value(ready) >= 4)
     assert value("time() - celery_beat_last_tick_timestamp_seconds") < 60
 
 

@@ -8,8 +8,9 @@ import sys
 from celery_runtime.queues import load_queues
 from tests.integration.processes import ROOT
 
+QUEUES = load_queues(ROOT / "queues.toml")
 ASK = (
-    "import json; from app.celery import app; workers = app.control.inspect(timeout=1)\n"
+    f"import json; from app.celery import app; workers = app.control.inspect(limit={len(QUEUES)}, timeout=20)\n"
     "print(json.dumps([workers.stats(), workers.active_queues()]))"
 )
 MODULES = {
@@ -23,7 +24,7 @@ def test_row_16_each_queue_has_a_worker_with_its_own_pool_and_limits(service, br
     said = service.run("ask the workers", [sys.executable, "-c", ASK]).splitlines()[-1]
     stats, served = ({name.partition("@")[0]: told for name, told in answers.items()} for answers in json.loads(said))
 
-    for name, queue in load_queues(ROOT / "queues.toml").items():
+    for name, queue in QUEUES.items():
         pool, told = queue.pool_on(broker, claims=True), stats[name]["pool"]
         assert [each["name"] for each in served[name]] == [name]
         assert told["implementation"].startswith(MODULES[pool]), name

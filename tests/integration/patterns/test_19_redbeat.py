@@ -25,7 +25,7 @@ def test_row_19_redbeat_changed_at_run_time(service, beat, eventually):
 
     def runs_again():
         before = entry()["last_run"]
-        eventually(lambda: entry()["last_run"] != before, "another run", 10)
+        eventually(lambda: entry()["last_run"] != before, "another run")
 
     original = entry()["schedule"]
     change, add = celery_runtime(

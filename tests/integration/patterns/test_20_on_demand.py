@@ -28,7 +28,7 @@ def test_row_20_on_demand(service):
         found = service.api.get(f"/tasks/{task_id}")
         return found.status_code == 200 and found.json()["state"] == "SUCCESS"
 
-    service.wait(lambda: all(map(ended, ids)), "all four", 20, 0.05)
+    service.wait(lambda: all(map(ended, ids)), "all four", pause=0.05)
 
     unknown = service.api.post("/schedule/none-such/run")
     assert unknown.status_code == 404 and "daily-report" in unknown.json()["remedy"]

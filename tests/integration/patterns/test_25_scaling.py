@@ -36,10 +36,10 @@ def are_ready(service):
 
 
 def test_row_25_autoscale_and_limits_of_a_process(service, tight, rows, eventually):
-    waiting = service.fault("sleep", count=12, seconds=0.5, queue="email")["batch"]
+    waiting = service.fault("sleep", count=24, seconds=0.5, queue="email")["batch"]
 
     limited = {queue: service.fault("count", count=4, queue=queue)["batch"] for queue in ("media", "backup")}
-    eventually(lambda: metric(service, "worker-email", "celery_slots") == 4, "four processes", 15)
+    eventually(lambda: metric(service, "worker-email", "celery_slots") == 4, "four processes")
     for batch in (waiting, *limited.values()):
         eventually(lambda batch=batch: service.ledger(batch)["lost"] == 0, "the tasks to end")
 

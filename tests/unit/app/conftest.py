@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import socket
 import warnings
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -21,6 +20,7 @@ from app.models import Blob, Image, Post, User, now
 from app.outbox import outbox
 from app.progress import original_key
 from app.settings import settings
+from tests.ports import free_port
 from tests.unit.standins.conftest import standins
 
 with warnings.catch_warnings():
@@ -124,9 +124,7 @@ class Smtp:
 
 @pytest.fixture
 def smtp(reconfigure):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    handler = Smtp()
+    port, handler = free_port(), Smtp()
     controller = Controller(handler, hostname="127.0.0.1", port=port)
     controller.start()
     reconfigure(SMTP_HOST="127.0.0.1", SMTP_PORT=port)

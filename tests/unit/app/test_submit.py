@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from uuid import uuid4
 
@@ -83,21 +84,23 @@ def test_a_result_store_that_is_silent_is_given_up(broker, silent, patience):
 
 
 def test_what_was_accepted_before_a_broker_fell_silent_is_known(queued, patience):
-    patience(0.4)
+    patience(1)
 
-    asked = []
+    asked, given_up, before = [], threading.Event(), set(threading.enumerate())
 
     def tasks():
         for n in range(10):
             asked.append(n)
             if n == 7:
-                time.sleep(1)
+                given_up.wait(30)
             yield app.signature("app.tasks.faults.count", args=["b", n, 0], queue="default")
 
     with pytest.raises(submit.BrokerAwayError) as away:
         submit.publish(tasks())
     assert away.value.accepted == 7
-    time.sleep(1)
+    given_up.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
     assert asked == list(range(8)), "it went on after it had been given up"
 
 

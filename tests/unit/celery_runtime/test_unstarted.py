@@ -9,7 +9,10 @@ import time
 import pytest
 from kombu.asynchronous import Hub
 
+from celery_runtime import unstarted
 from celery_runtime.unstarted import HEAR, keep_transfers
+
+SLOW = 30  # seconds that a child of a busy machine may take
 
 
 @pytest.fixture
@@ -50,7 +53,8 @@ def writing(end, data):
             yield
 
 
-def test_a_half_read_answer_is_read_to_its_end_before_the_loop_forgets_it(hub, pipe):
+def test_a_half_read_answer_is_read_to_its_end_before_the_loop_forgets_it(hub, pipe, monkeypatch):
+    monkeypatch.setattr(unstarted, "HEAR", SLOW)
     reader, writer = pipe
     got = []
     answer = reading(reader, 8, got)
@@ -67,7 +71,8 @@ def test_a_half_read_answer_is_read_to_its_end_before_the_loop_forgets_it(hub, p
     assert not hub.readers
 
 
-def test_a_half_written_task_is_written_to_its_end(hub, pipe):
+def test_a_half_written_task_is_written_to_its_end(hub, pipe, monkeypatch):
+    monkeypatch.setattr(unstarted, "HEAR", SLOW)
     reader, writer = pipe
     task = b"x" * 300_000  # a pipe holds 65 536
     job = writing(writer, task)

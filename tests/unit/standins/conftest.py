@@ -31,9 +31,9 @@ class Standin:
         self.addresses = re.findall(r"127\.0\.0\.1:\d+", self.first_line)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Sends a signal; returns the exit code, or raises when it takes longer than 2 s."""
+        """Sends a signal; returns the exit code, or raises when it takes as long as Docker would wait."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=2)
+        return self.process.wait(timeout=10)
 
 
 @contextlib.contextmanager

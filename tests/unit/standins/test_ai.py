@@ -158,5 +158,5 @@ def test_a_signal_ends_it_at_once_even_during_an_answer(start):
 
 def test_a_bad_port_is_named(start):
     standin = start("app.standins.ai", AI_HOST="127.0.0.1", AI_PORT="http")
-    _, err = standin.process.communicate(timeout=5)
+    _, err = standin.process.communicate(timeout=60)
     assert standin.process.returncode == 2 and err.startswith("AI_PORT = 'http' is not a port.")

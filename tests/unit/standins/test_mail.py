@@ -107,7 +107,7 @@ def test_a_signal_ends_it_at_once_even_with_an_open_connection(mail, number):
 @pytest.mark.parametrize("value", ["abc", "-1", "65536", "1e3"])
 def test_a_bad_port_is_named(start, value):
     standin = start("app.standins.mail", MAIL_HOST="127.0.0.1", MAIL_SMTP_PORT=value)
-    _, err = standin.process.communicate(timeout=5)
+    _, err = standin.process.communicate(timeout=60)
     assert standin.process.returncode == 2
     assert err.startswith(f"MAIL_SMTP_PORT = '{value}' is not a port.") and "Traceback" not in err
 
@@ -116,7 +116,7 @@ def test_a_port_in_use_is_named(start):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         standin = start("app.standins.mail", MAIL_HOST="127.0.0.1", MAIL_SMTP_PORT="0", MAIL_HTTP_PORT=str(port))
-        _, err = standin.process.communicate(timeout=5)
+        _, err = standin.process.communicate(timeout=60)
     assert standin.process.returncode == 2
     assert err.startswith(f"MAIL_HTTP_PORT = {port}: cannot listen") and "Traceback" not in err
 

@@ -139,7 +139,7 @@ def test_a_broken_promise_is_named(smoke, answers, change, complaint):
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
     [
-        ("GET /api/messages", [], "the mail about the picture did not come within 0.3 s"),
+        ("GET /api/messages", [], "the mail about the picture did not come within 1 s"),
         ("GET /tasks/t", {"state": "PENDING"}, "the end of /tasks/t did not come"),
         ("GET /faults/ledger/b", {"ended": 19}, "the end of the counted tasks did not come"),
         ("GET /healthz", (500, {}), "an answer from http://127.0.0.1"),
@@ -147,7 +147,7 @@ def test_a_broken_promise_is_named(smoke, answers, change, complaint):
 )
 def test_what_does_not_come_is_named_at_the_deadline(smoke, answers, key, value, complaint):
     answers[key] = value
-    code, _, err = smoke(timeout=0.3)
+    code, _, err = smoke(timeout=1)
     assert code == 1 and complaint in err
 
 
@@ -186,5 +186,5 @@ def test_a_thumbnail_fits_and_is_never_upscaled(size, longest, expected):
 
 def test_it_runs_as_a_command_and_explains_itself():
     command = [sys.executable, "-m", "app.smoke", "--help"]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=10)
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert "--photo" in shown.stdout
