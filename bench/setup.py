@@ -61,7 +61,7 @@ class Setup:
             "QUEUES_FILE": str(self.folder / "queues.toml"),
             "BROKER": self.servers.broker,
             "REDIS_URL_FILE": str(self.folder / "redis"),
-            **({"RABBITMQ_URL_FILE": str(self.folder / "rabbitmq")} if on_rabbitmq else {}),
+            **({"RABBITMQ_URL_FILE": str(self.folder / "rabbitmq"), "RABBITMQ_POOL": "direct"} if on_rabbitmq else {}),
             "RUNTIME_OFF": variant.off,
             "LOG_LEVEL": "WARNING",
             "MAX_ARGUMENTS_KIB": MAX_ARGUMENTS_KIB,

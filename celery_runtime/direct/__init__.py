@@ -1,5 +1,7 @@
 """A Celery pool whose children fetch for themselves: stock's features, a fraction of its cost.
 
+So it is on Redis. On RabbitMQ the parent consumes and its children take from a line in the kernel: see rabbitmq/.
+
 The parent stays a stock worker: command line, remote control, events, timers, drain, health. What it never does is
 carry a plain task. Each child claims one message with the step that also stores the result and the acknowledgement of
 the one before, runs it with Celery's own tracer, and comes back. Whatever is not plain (an ETA, a rate limit, a revoked
@@ -21,6 +23,7 @@ code decides, and where a child fetches it again as a job once it is due.
 | jobs.py       | requests that the parent has judged and a child runs                                      |
 | family.py     | forking, waking and burying children                                                      |
 | supervisor.py | time limits, lost children, leases                                                        |
+| custody.py    | what Redis is told of messages in the hands of children; on RabbitMQ, rabbitmq/ does that |
 | settling.py   | a child's message as a request of Celery's, for everything that its child cannot settle   |
 | events.py     | events of the tasks that children ran, through shared memory                              |
 | tallies.py    | numbers of the tasks that children ran                                                    |

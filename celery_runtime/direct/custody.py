@@ -1,6 +1,6 @@
-"""What the parent does on Redis about the messages that its children hold; on RabbitMQ, celery_runtime.direct.rabbitmq does.
+"""What the parent does on Redis about the messages that its children hold; on RabbitMQ, direct.rabbitmq.inlet does.
 
-There the channel of the worker waits for messages and renews what is held; a child claims and acknowledges for itself.
+The channel of the worker waits for messages and renews what is held; a child claims and acknowledges for itself.
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ class Custody:
         """Whether no child does anything, or will, until it is told to."""
         members = self.pool.family.members
         return all(member.free for member in members if member.process is not None and not member.is_dead)
+
+    def prefetched(self) -> int:
+        """Messages that a child has claimed and not begun."""
+        return sum(look.held and not look.began for look in self.pool.supervisor.looks())
 
     def queues(self) -> list[str]:
         """What the children claim from."""

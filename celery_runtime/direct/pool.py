@@ -191,7 +191,7 @@ class Pool(BasePool):  # type: ignore[misc]
 
     def prefetched(self) -> float:
         """Messages that are held and do not run: a child's for a moment, the parent's until their time comes."""
-        return sum(look.held and not look.began for look in self.supervisor.looks()) + task_metrics.prefetched()
+        return self.custody.prefetched() + task_metrics.prefetched()
 
     def _tallies(self) -> Any:
         for member in list(self.family.members):
@@ -254,7 +254,11 @@ class Pool(BasePool):  # type: ignore[misc]
         select(pipes, [], [], TICK)
         for member in self.family.members:
             self.conversation.hear(member)
-        self.custody.flush()
+        try:
+            self.custody.flush()
+        except OSError as error:
+            log.warning("direct: the connection broke on the way to the end: %s", error)
+            self.custody.lose()
         self.supervisor.tick()
 
     def _get_info(self) -> dict[str, Any]:

@@ -89,7 +89,9 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         return on_task_received
 
     def queue_of(self, message: Any) -> str:
-        """The queue whose consumer got `message`."""
+        """The queue whose consumer got `message`, which may have been cancelled since."""
+        if PUBLISHED in message.delivery_info:
+            return str(message.delivery_info["routing_key"])
         tag = message.delivery_info["consumer_tag"]
         tags: dict[str, str] = self.task_consumer._active_tags  # noqa: SLF001
         return next(name for name, each in tags.items() if each == tag)

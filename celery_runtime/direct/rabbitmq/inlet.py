@@ -46,6 +46,7 @@ class Inlet:
         self.prefetch = Prefetch()
         self.consumer: Any = None
         self._channel: Any = None
+        self._amqp: Any = None  # py-amqp's connection, which the channel forgets when it is closed
         self._connection = 0
         self._held: dict[int, bytes] = {}  # by delivery tag, as in the line
         self._queues: dict[str, str] = {}  # by consumer tag
@@ -64,9 +65,9 @@ class Inlet:
         self._forget()
         self.consumer, self._channel = consumer, consumer.task_consumer.channel
         self._connection += 1
-        connection, number = self._channel.connection, self._channel.channel_id
-        Reading(connection, number, self._take)
-        self.safe.leave(self._connection, number, connection.transport.sock, connection.heartbeat or 0)
+        self._amqp, number = self._channel.connection, self._channel.channel_id
+        Reading(self._amqp, number, self._take)
+        self.safe.leave(self._connection, number, self._amqp.transport.sock, self._amqp.heartbeat or 0)
         self.prefetch.begin(consumer.task_consumer, self.family.size)
 
     def lose(self) -> None:
@@ -82,8 +83,8 @@ class Inlet:
         looks = [look for _, look in self._looks()]
         oldest = max((time.monotonic() - look.started for look in looks if look.started), default=0.0)
         waits = len(self._held) > sum(look.held for look in looks)
-        if self.prefetch.look(self.consumer.task_consumer, self.family.size, oldest, waits):
-            self.give_back()
+        task_consumer = self.consumer.task_consumer
+        self.prefetch.look(task_consumer, self.family.size, oldest, waits=waits, give_back=self.give_back)
         self._deliver_unseen()
         self.line.flush()
         for member in self.family.members:
@@ -99,6 +100,11 @@ class Inlet:
     def is_quiet(self) -> bool:
         """Whether everything is settled."""
         return not self._held and not any(member.is_busy for member in self.family.members)
+
+    def prefetched(self) -> int:
+        """Messages that wait for a child, or that one has not begun."""
+        begun: int = sum(look.held and look.began for _, look in self._looks())
+        return max(len(self._held) - begun, 0)
 
     def queues(self) -> list[str]:
         """What is consumed."""
@@ -128,9 +134,8 @@ class Inlet:
         """Send what was settled since the last time."""
         if self._settled and self._channel is not None:
             data, self._settled = b"".join(self._settled), []
-            connection = self._channel.connection
-            connection.transport.write(data)
-            connection.bytes_sent += 1
+            self._amqp.transport.write(data)
+            self._amqp.bytes_sent += 1
 
     def went_on(self, member: Any, *, settled: bool) -> None:
         """A child has something else in hand than when the connection broke."""
@@ -157,7 +162,7 @@ class Inlet:
         if number is not None:
             del self._held[number]
             for frame in frames.split(raw):
-                self._channel.connection.on_inbound_frame(frame)
+                self._amqp.on_inbound_frame(frame)
 
     def hand_back(self, queue: str, tag: str) -> None:
         """Let another child have what a dead one had in hand, and may have run."""

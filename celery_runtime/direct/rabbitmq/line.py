@@ -50,6 +50,10 @@ class Line:
         self._buffer = bytearray(LARGEST)
         self._view = memoryview(self._buffer)
 
+    def close(self) -> None:
+        self._in.close()
+        self._out.close()
+
     # -- the parent's side
 
     def put(self, message: bytes) -> None:

@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from celery.platforms import set_pdeathsig
+from billiard.util import set_pdeathsig
 
 from celery_runtime.direct.rabbitmq.frames import BEAT, settlement
 
@@ -43,6 +43,11 @@ class Safe:
             while True:
                 os.close(self._receive()[1])
 
+    def close(self) -> None:
+        self.empty()
+        self._in.close()
+        self._out.close()
+
     def look(self) -> tuple[int, int, float, int] | None:
         """What is kept, and stays there: connection, channel, heartbeat, descriptor. None but for plain TCP."""
         with suppress(BlockingIOError):
@@ -66,7 +71,7 @@ class Parent:
         self._safe = safe
         self._pid = os.getppid()
         self._kept: tuple[int, int, float, int] | None = None
-        set_pdeathsig("SIGTERM")  # Celery's is SIGKILL
+        set_pdeathsig(signal.SIGTERM)  # instead of SIGKILL, which Celery sets
         if os.getppid() != self._pid:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -34,6 +34,7 @@ class Source:
         self._safe = safe
         self._marks = Marks(app)
         self._kept: bytes | None = None
+        self._parent: Parent | None = None
         self._began = 0.0
         self._looked = False  # for a message, with the step before
 
@@ -74,7 +75,7 @@ class Source:
 
     def leave(self, seconds: float) -> None:
         """The process is to end after its task, which may take `seconds` more; 0: for ever."""
-        if self._parent.is_gone:
+        if self._parent is not None and self._parent.is_gone:
             self._parent.outlive(seconds)
 
     def parse(self, raw: bytes, queue: str, tag: str) -> dict[str, Any]:
@@ -112,7 +113,8 @@ class Source:
         try:
             self.pipe.report(int(generation), int(number), time.monotonic() - self._began)
         except OSError:
-            self._parent.acknowledge(int(generation), int(number))
+            if self._parent is not None:
+                self._parent.acknowledge(int(generation), int(number))
 
     def _take(self) -> bytes | None:
         try:

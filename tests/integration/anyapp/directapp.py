@@ -157,6 +157,25 @@ def die():
 
 
 @app.task
+def length(text):
+    return len(text)
+
+
+@app.task(bind=True)
+def deliveries(self):
+    """How often the broker has delivered its message before, and whether it says so."""
+    return getattr(self.request, "x-delivery-count", None) or 0, self.request.delivery_info["redelivered"]
+
+
+@app.task(bind=True)
+def hold_the_interpreter(self, seconds):
+    write("start", self.request.id)
+    ctypes.PyDLL(None).sleep(seconds)
+    write("end", self.request.id)
+    return seconds
+
+
+@app.task
 def fork():
     return "child" if os.fork() == 0 else "parent"
 
@@ -240,26 +259,24 @@ def let_forks_fail(**_):
 
 def stop_at(step):
     """Stop this child at a step of its loop for the first `victim`."""
-    from celery_runtime.direct.redis import Source
-    from celery_runtime.direct.slot import Slot
+    source, slot = type(children[0].source), type(children[0].slot)
+    claimed = []
 
-    places = {"claimed": (Source, "step"), "held": (Slot, "hold"), "ended": (Slot, "end")}
-    place, name = places[step]
-    original = getattr(place, name)
+    def after(place, name, do):
+        original = getattr(place, name)
 
-    def stopping(self, *args, **kwargs):
-        answer = original(self, *args, **kwargs)
-        shown = (answer, *args) if step != "ended" else (children[0].slot.message(),)
-        if any(b"directapp.victim" in part for each in shown for part in _bytes_of(each)):
-            marker = Path(os.environ["LEDGER"] + ".stopped")
-            if not marker.exists():
-                marker.write_text(str(os.getpid()))
-                os.kill(os.getpid(), signal.SIGSTOP)
-        return answer
+        def method(self, *args, **kwargs):
+            answer = original(self, *args, **kwargs)
+            do(answer)
+            return answer
 
-    setattr(place, name, stopping)
+        setattr(place, name, method)
 
+    def stop(_):
+        marker = Path(os.environ["LEDGER"] + ".stopped")
+        if any(b"directapp.victim" in each.raw for each in claimed) and not marker.exists():
+            marker.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGSTOP)
 
-def _bytes_of(value):
-    parts = value if isinstance(value, tuple) else (value,)
-    return [part for part in parts if isinstance(part, bytes)]
+    after(source, "step", lambda answer: claimed.append(answer) if answer else None)
+    after(*{"claimed": (source, "step"), "held": (slot, "hold"), "ended": (slot, "end")}[step], stop)

@@ -80,7 +80,9 @@ def test_limits_come_from_the_message_the_task_or_the_worker(reader):
 def test_a_body_may_be_text_or_compressed(reader):
     assert reader.read(message(encoding="utf-8"), "media", "tag").request["args"] == [1, 2]
     packed = zlib.compress(json.dumps([[3, 4], {}, {}]).encode())
-    assert reader.read(message(packed, headers={"compression": "application/x-gzip"}), "media", "tag").request["args"] == [3, 4]
+    assert reader.read(message(packed, headers={"compression": "application/x-gzip"}), "media", "tag").request[
+        "args"
+    ] == [3, 4]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""A worker with the direct pool, its tasks, and the ledger that they write."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import psutil
+from celery.canvas import Signature
+
+from tests.integration.runtime_worker import RuntimeWorker
+
+QUEUES = "[queues.anyapp]\npool = 'direct'\nconcurrency = 2\ntime_limit = 60\n{}\n"
+
+
+def started(environment, ledger, more="", folder=None, **variables):
+    folder = folder or ledger.parent
+    variables = {"CELERY_APP": "directapp:app", "LEDGER": ledger, "VISIBILITY_TIMEOUT": 5} | variables
+    return RuntimeWorker(folder, environment, QUEUES.format(more), **variables)
+
+
+def task(producer, name, *args, **options):
+    return Signature(f"directapp.{name}", args=args, app=producer, options=options)
+
+
+def run(producer, name, *args, **options):
+    return task(producer, name, *args, **options).apply_async().get(timeout=30)
+
+
+def lines(ledger):
+    return [line.split() for line in ledger.read_text().splitlines()] if ledger.exists() else []
+
+
+def runs(ledger, task_id):
+    return Counter(what for what, which, _ in lines(ledger) if which == task_id)
+
+
+def pids(worker):
+    return {child.pid for child in psutil.Process(worker.process.pid).children()}

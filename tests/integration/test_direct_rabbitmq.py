@@ -1,0 +1,176 @@
+"""The direct pool on RabbitMQ: what is killed or cut off there, counted in a ledger."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.direct_worker import lines, pids, runs, started, task
+
+STOP = 15  # seconds on a busy machine; tests/chaos measures how quick it is
+
+
+@pytest.fixture
+def environment(on_rabbitmq, rabbitmq):
+    environment = on_rabbitmq | {"RABBITMQ_POOL": "direct"}
+    yield environment
+    rabbitmq[0].exec_run(["rabbitmqctl", "-q", "-p", "celery", "purge_queue", "anyapp"])
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return tmp_path / "ledger"
+
+
+@pytest.fixture
+def worker(environment, ledger):
+    with started(environment, ledger) as worker:
+        yield worker
+
+
+@pytest.fixture
+def producer(worker):
+    with pytest.MonkeyPatch.context() as patch:
+        app = worker.producer(patch)
+        yield app
+        app.close()
+
+
+def depth(producer, what="message_count"):
+    """How many messages wait, or how many workers consume."""
+    with producer.connection_for_read() as connection:
+        return getattr(connection.default_channel.queue_declare("anyapp", passive=True), what)
+
+
+def until_settled(worker, producer):
+    """Wait until nothing is held any more: only a stop gives back what was not acknowledged."""
+    worker.wait(lambda: not depth(producer), "the queue to be empty")
+    worker.process.terminate()
+    assert worker.process.wait(STOP) == 0
+    assert not depth(producer)
+
+
+def test_connections_that_are_cut_cost_no_task_and_repeat_none(worker, producer, ledger, rabbitmq):
+    long = [task(producer, "sleep", 4).apply_async()]
+    short = [task(producer, "sleep", 0.05).apply_async() for _ in range(60)]
+    for _ in range(3):
+        wanted = len(lines(ledger)) + 8
+        worker.wait(lambda wanted=wanted: len(lines(ledger)) > wanted, "tasks to run")
+        cut = rabbitmq[0].exec_run(["rabbitmqctl", "-q", "close_all_connections", "cut"])
+        assert cut.exit_code == 0, cut.output
+
+    assert len([each.get(timeout=60) for each in long + short]) == 61
+    until_settled(worker, producer)
+    assert {each.id: runs(ledger, each.id) for each in long + short} == {
+        each.id: {"start": 1, "end": 1} for each in long + short
+    }
+
+
+def test_children_that_are_killed_under_load_cost_no_task(worker, producer, ledger):
+    tasks, kills = [], 0
+    for _ in range(10):
+        wanted = len(lines(ledger)) + 10
+        tasks += [task(producer, "sleep", 0.02).apply_async() for _ in range(20)]
+        worker.wait(lambda wanted=wanted: len(lines(ledger)) > wanted, "tasks to run")
+        for pid in pids(worker):
+            with suppress(ProcessLookupError):  # of a round before, and its parent just buries it
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+
+    assert len([each.get(timeout=60) for each in tasks]) == 200
+    until_settled(worker, producer)
+    assert sum(runs(ledger, each.id)["end"] - 1 for each in tasks) <= kills  # what ended, and was not settled yet
+
+
+@pytest.mark.parametrize("step", ["claimed", "held", "ended"])
+def test_a_child_may_be_killed_at_each_step_of_its_loop_and_its_task_starts_once(environment, ledger, step):
+    with started(environment, ledger, STOP_AT=step) as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+        hit = task(producer, "victim").apply_async()
+        marker = Path(f"{ledger}.stopped")
+        worker.wait(lambda: marker.exists() and marker.read_text(), "the child to reach that step")
+        os.kill(int(marker.read_text()), signal.SIGKILL)
+
+        assert hit.get(timeout=30) == "done"
+        until_settled(worker, producer)
+        assert runs(ledger, hit.id) == {"start": 1}
+        producer.close()
+
+
+def test_the_neighbours_of_a_crash_are_delivered_once(worker, producer):
+    crashes = [task(producer, "die").apply_async() for _ in range(4)]
+    neighbours = [task(producer, "deliveries").apply_async() for _ in range(40)]
+
+    assert {tuple(each.get(timeout=60)) for each in neighbours} == {(0, False)}
+    for each in crashes:
+        with pytest.raises(Exception, match="exited prematurely"):
+            each.get(timeout=60)
+
+
+def test_what_runs_when_the_parent_is_killed_ends_and_is_not_repeated(environment, worker, producer, ledger, tmp_path):
+    tasks = [task(producer, "sleep", 2).apply_async() for _ in range(4)]
+    worker.wait(lambda: len(lines(ledger)) == 2, "two of them to run")
+    children = psutil.Process(worker.process.pid).children()
+    worker.process.kill()
+    worker.process.wait()
+    other = tmp_path / "other"
+    other.mkdir()
+    with started(environment, ledger, folder=other) as next_worker:
+        assert len([each.get(timeout=60) for each in tasks]) == 4
+        next_worker.wait(lambda: not any(child.is_running() for child in children), "its children to end")
+        until_settled(next_worker, producer)
+
+    assert {each.id: runs(ledger, each.id) for each in tasks} == {each.id: {"start": 1, "end": 1} for each in tasks}
+
+
+def test_a_stop_under_load_ends_what_runs_and_begins_nothing(worker, producer, ledger):
+    for _ in range(100):
+        task(producer, "sleep", 0.1).apply_async()
+    worker.wait(lambda: len(lines(ledger)) > 10, "tasks to run")
+
+    worker.process.terminate()
+    assert worker.process.wait(STOP) == 0
+
+    count = Counter(what for what, _, _ in lines(ledger))
+    assert count["start"] == count["end"] < 100
+    assert depth(producer) == 100 - count["end"]
+
+
+def test_a_message_of_any_size(environment, ledger):
+    with started(environment, ledger, MAX_ARGUMENTS_KIB=65_536) as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+        sizes = [0, 1, 30_000, 32_768, 131_072, 300_000, 10_000_000]
+        sent = [task(producer, "length", "x" * size).apply_async() for size in sizes]
+        assert [each.get(timeout=60) for each in sent] == sizes
+        producer.close()
+
+
+def test_short_tasks_are_taken_ahead_and_given_back_when_one_takes_long(
+    worker, producer, ledger, environment, tmp_path
+):
+    short = [task(producer, "sleep", 0).apply_async() for _ in range(1500)]
+    worker.wait(lambda: len(lines(ledger)) > 1500, "short tasks to be taken ahead")
+    long = [task(producer, "sleep", 30).apply_async() for _ in range(2)]
+    more = [task(producer, "sleep", 0.01).apply_async() for _ in range(30)]
+    assert len([each.get(timeout=60) for each in short]) == 1500
+    worker.wait(lambda: all(runs(ledger, each.id) == {"start": 1} for each in long), "the long ones to run")
+    worker.wait(lambda: depth(producer) == 30, "what was taken ahead to be given back")
+    other = tmp_path / "other"
+    other.mkdir()
+    with started(environment, ledger, folder=other):
+        assert len([each.get(timeout=60) for each in more]) == 30
+    assert all(runs(ledger, each.id) == {"start": 1} for each in long)  # until now
+
+
+@pytest.mark.slow
+def test_a_task_that_holds_the_interpreter_for_six_heartbeats_keeps_its_connection(worker, producer, ledger):
+    greedy = task(producer, "hold_the_interpreter", 60).apply_async(time_limit=90, soft_time_limit=80)
+    assert greedy.get(timeout=90) == 60
+    assert runs(ledger, greedy.id) == {"start": 1, "end": 1}
+    assert "onnection to broker lost" not in worker.log()
