@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from billiard.context import ForkContext
@@ -17,7 +18,7 @@ from celery_runtime.direct.child import Child, Terms, Ties
 from celery_runtime.direct.events import Stream
 from celery_runtime.direct.orders import Orders
 from celery_runtime.direct.pipe import ParentEnd, pair
-from celery_runtime.direct.slot import Field, Slot
+from celery_runtime.direct.slot import DamagedError, Field, Look, Slot
 from celery_runtime.direct.tallies import SIZE
 
 PAUSE = 1.0  # seconds until a child is replaced that ended before it served, or that could not be forked
@@ -170,6 +171,12 @@ class Family:
     def size(self) -> int:
         """How many children stay."""
         return sum(not member.leaves for member in self.members)
+
+    def looks(self) -> Iterator[tuple[Member, Look]]:
+        """What every child has in hand; one that wrote over its slot is left out. Safe in any thread."""
+        for member in list(self.members):
+            with suppress(DamagedError):
+                yield member, member.slot.look()
 
     def wake_all(self) -> None:
         for member in self.members:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from celery_runtime.direct.family import Family, Member
@@ -53,11 +52,7 @@ class Supervisor:
 
     def looks(self) -> list[Look]:
         """What every child has in hand; safe in any thread."""
-        found = []
-        for member in list(self.family.members):
-            with suppress(DamagedError):
-                found.append(member.slot.look())
-        return found
+        return [look for _, look in self.family.looks()]
 
     def _give_birth(self, member: Member) -> None:
         if not self.stopping and not member.leaves and time.monotonic() >= member.not_before:

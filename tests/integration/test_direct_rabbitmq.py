@@ -121,7 +121,7 @@ def test_what_runs_when_the_parent_is_killed_ends_and_is_not_repeated(environmen
     worker.process.wait()
     other = tmp_path / "other"
     other.mkdir()
-    with started(environment, ledger, folder=other) as next_worker:
+    with started(environment, ledger, folder=other, NODE_NAME="second") as next_worker:
         assert len([each.get(timeout=60) for each in tasks]) == 4
         next_worker.wait(lambda: not any(child.is_running() for child in children), "its children to end")
         until_settled(next_worker, producer)
@@ -163,7 +163,7 @@ def test_short_tasks_are_taken_ahead_and_given_back_when_one_takes_long(
     worker.wait(lambda: depth(producer) == 30, "what was taken ahead to be given back")
     other = tmp_path / "other"
     other.mkdir()
-    with started(environment, ledger, folder=other):
+    with started(environment, ledger, folder=other, NODE_NAME="second"):
         assert len([each.get(timeout=60) for each in more]) == 30
     assert all(runs(ledger, each.id) == {"start": 1} for each in long)  # until now
 

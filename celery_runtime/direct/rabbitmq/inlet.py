@@ -21,10 +21,10 @@ from celery_runtime.direct.rabbitmq.prefetch import Prefetch
 from celery_runtime.direct.rabbitmq.reading import Reading
 from celery_runtime.direct.rabbitmq.requests import message_of
 from celery_runtime.direct.rabbitmq.source import Source
-from celery_runtime.direct.slot import DamagedError, Field
+from celery_runtime.direct.rabbitmq.unseen import Unseen
+from celery_runtime.direct.slot import Field
 
 LATER = 1.0  # seconds until a message whose task still runs is looked at again
-UNSEEN = 1.0  # seconds after which a message that nobody has was lost with the child that had just taken it
 log = get_logger(__name__)
 
 
@@ -52,7 +52,7 @@ class Inlet:
         self._queues: dict[str, str] = {}  # by consumer tag
         self._settled: list[bytes] = []
         self._waiting: set[int] = set()  # for a task that still runs
-        self._unseen: tuple[float, set[int]] = (0.0, set())
+        self._unseen = Unseen()
 
     def source(self, ties: Any) -> Source:
         """For a child, in its own process."""
@@ -80,12 +80,13 @@ class Inlet:
         """Ten times a second."""
         if self._channel is None or not self.consumer.task_consumer:
             return
-        looks = [look for _, look in self._looks()]
+        looks = [look for _, look in self.family.looks()]
         oldest = max((time.monotonic() - look.started for look in looks if look.started), default=0.0)
         waits = len(self._held) > sum(look.held for look in looks)
         task_consumer = self.consumer.task_consumer
         self.prefetch.look(task_consumer, self.family.size, oldest, waits=waits, give_back=self.give_back)
-        self._deliver_unseen()
+        for number in self._unseen.confirmed(self._find_unseen):
+            self.hand_back(*unwrap(self._held[number])[:2])
         self.line.flush()
         for member in self.family.members:
             if member.slot.numbers[Field.QUIT] and member.is_idle:  # another may have taken what was to wake it
@@ -103,7 +104,7 @@ class Inlet:
 
     def prefetched(self) -> int:
         """Messages that wait for a child, or that one has not begun."""
-        begun: int = sum(look.held and look.began for _, look in self._looks())
+        begun: int = sum(look.held and look.began for _, look in self.family.looks())
         return max(len(self._held) - begun, 0)
 
     def queues(self) -> list[str]:
@@ -206,7 +207,7 @@ class Inlet:
         """A child died. It may have taken a message, and not have come so far as to show it."""
         self.departed.ended(member, settled=False)
         if self._held:
-            self._unseen = time.monotonic() + UNSEEN, self._find_unseen()
+            self._unseen.suspect(self._find_unseen())
 
     # -- parts
 
@@ -238,20 +239,13 @@ class Inlet:
         self.line.take_back()
         for messages in (self._held, self._queues, self._settled, self._waiting):
             messages.clear()
-        self._unseen = 0.0, set()
+        self._unseen.clear()
         self.safe.empty()
         self._channel = None
 
-    def _looks(self) -> Iterator[tuple[Any, Any]]:
-        for member in self.family.members:
-            try:
-                yield member, member.slot.look()
-            except DamagedError:
-                continue
-
     def _hands(self) -> Iterator[tuple[Any, int]]:
         """Each child that has a message in hand, and which."""
-        for member, look in self._looks():
+        for member, look in self.family.looks():
             number = self._number(look.tag) if look.held else None
             if number is not None:
                 yield member, number
@@ -277,10 +271,3 @@ class Inlet:
             self.line.put(message)
         in_line = {self._number(unwrap(message)[1]) for message in waiting}
         return set(self._held) - in_line - self._waiting - {number for _, number in self._hands()}
-
-    def _deliver_unseen(self) -> None:
-        due, found = self._unseen
-        if found and time.monotonic() > due:
-            self._unseen = 0.0, set()
-            for number in found & self._find_unseen():
-                self.hand_back(*unwrap(self._held[number])[:2])
