@@ -15,6 +15,7 @@ from typing import Any
 from celery import Celery
 from celery.utils.log import get_logger
 
+from celery_runtime import forking
 from celery_runtime.direct.rabbitmq.marks import RUNS_FOR, Marks, stamp
 
 PAUSE = 1.0  # seconds between two tries
@@ -77,7 +78,8 @@ class Departed:
     def _try(self, call: Callable[..., None], *arguments: Any) -> None:
         for _ in range(PATIENCE):
             try:
-                call(*arguments)
+                with forking.hold_off():
+                    call(*arguments)
             except Exception as error:  # noqa: BLE001 -- every backend has errors of its own
                 log.warning("direct: trying again to note what runs without its connection: %s", error)
                 threading.Event().wait(PAUSE)

@@ -64,7 +64,6 @@ class Inlet:
         """Read for a consumer that is connected and does not consume yet."""
         self._forget()
         self.consumer, self._channel = consumer, consumer.task_consumer.channel
-        self._connection += 1
         self._amqp, number = self._channel.connection, self._channel.channel_id
         Reading(self._amqp, number, self._take)
         self.safe.leave(self._connection, number, self._amqp.transport.sock, self._amqp.heartbeat or 0)
@@ -137,6 +136,7 @@ class Inlet:
             data, self._settled = b"".join(self._settled), []
             self._amqp.transport.write(data)
             self._amqp.bytes_sent += 1
+        self.line.flush()
 
     def went_on(self, member: Any, *, settled: bool) -> None:
         """A child has something else in hand than when the connection broke."""
@@ -235,7 +235,8 @@ class Inlet:
         self.flush()
 
     def _forget(self) -> None:
-        """The connection, with all its messages."""
+        """The connection, with all its messages: from now on their tags are those of an earlier one."""
+        self._connection += 1
         self.line.take_back()
         for messages in (self._held, self._queues, self._settled, self._waiting):
             messages.clear()
