@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
+from contextlib import suppress
 
 import psutil
 from celery.canvas import Signature
@@ -36,3 +39,18 @@ def runs(ledger, task_id):
 
 def pids(worker):
     return {child.pid for child in psutil.Process(worker.process.pid).children()}
+
+
+def kill_children_under_load(worker, producer, ledger):
+    """Kill the children of `worker` ten times while they run 200 tasks; returns these, and how many kills there were."""
+    tasks, kills = [], 0
+    for _ in range(10):
+        wanted = len(lines(ledger)) + 10
+        tasks += [task(producer, "sleep", 0.02).apply_async() for _ in range(20)]
+        worker.wait(lambda wanted=wanted: len(lines(ledger)) > wanted, "tasks to run")
+        for pid in pids(worker):
+            with suppress(ProcessLookupError):  # of a round before, and its parent just buries it
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+    assert len([each.get(timeout=60) for each in tasks]) == 200
+    return tasks, kills

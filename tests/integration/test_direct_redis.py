@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from celery import group
 from redis import Redis
 
 from celery_runtime.direct.redis import STEP_SHA
-from tests.integration.direct_worker import lines, pids, run, runs, started, task
+from tests.integration.direct_worker import kill_children_under_load, lines, pids, run, runs, started, task
 from tests.integration.proxy import Proxy
 
 STOP = 15  # seconds on a busy machine; tests/chaos measures how quick it is
@@ -112,17 +112,8 @@ def test_connections_that_are_cut_cost_no_task_and_repeat_none(producer, worker,
 
 def test_children_that_are_killed_under_load_cost_no_task(producer, worker, server, ledger):
     before = server.hkeys("unacked:anyapp")
-    tasks, kills = [], 0
-    for _ in range(10):
-        wanted = len(lines(ledger)) + 10
-        tasks += [task(producer, "sleep", 0.02).apply_async() for _ in range(20)]
-        worker.wait(lambda wanted=wanted: len(lines(ledger)) > wanted, "tasks to run")
-        for pid in pids(worker):
-            with suppress(ProcessLookupError):  # of a round before, and its parent just buries it
-                os.kill(pid, signal.SIGKILL)
-                kills += 1
+    tasks, kills = kill_children_under_load(worker, producer, ledger)
 
-    assert len([each.get(timeout=60) for each in tasks]) == 200
     again = sum(runs(ledger, each.id)["end"] - 1 for each in tasks)
     assert again <= kills  # what ended, and was not settled yet
     until_settled(worker, server, before)
