@@ -42,7 +42,7 @@ def pids(worker):
 
 
 def kill_children_under_load(worker, producer, ledger):
-    """Kill the children of `worker` ten times while they run 200 tasks; returns these, and how many kills there were."""
+    """Kill the children of `worker` ten times while they run 200 tasks. Returns these, and the number of kills."""
     tasks, kills = [], 0
     for _ in range(10):
         wanted = len(lines(ledger)) + 10
