@@ -115,3 +115,18 @@ def test_the_most_that_runs_at_once_is_what_scaling_and_the_pool_allow(load):
     """)
     assert [queues["a"].slots_max, queues["b"].slots_max] == [12, 10]
     assert (queues["a"].events, queues["a"].age_target) == (False, 300)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "broker", "claims", "on_rabbitmq", "served"),
+    [
+        ("direct", "redis", True, "prefork", "direct"),
+        ("direct", "redis", False, "direct", "prefork"),
+        ("direct", "rabbitmq", False, "prefork", "prefork"),
+        ("direct", "rabbitmq", True, "direct", "direct"),
+        ("threads", "rabbitmq", True, "direct", "threads"),
+    ],
+)
+def test_the_direct_pool_serves_where_it_can(load, wanted, broker, claims, on_rabbitmq, served):
+    queue = load(f"[queues.a]\npool = '{wanted}'")["a"]
+    assert queue.pool_on(broker, claims=claims, on_rabbitmq=on_rabbitmq) == served
