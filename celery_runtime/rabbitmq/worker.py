@@ -81,9 +81,9 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         handle: Callable[[Any], Any] = super().create_task_handler(promise)
 
         def on_task_received(message: Any) -> Any:
-            info = message.delivery_info
+            info, queue = message.delivery_info, self.queue_of(message)
             info[PUBLISHED] = info["exchange"], info["routing_key"]
-            info["exchange"], info["routing_key"] = "", self.queue_of(message)
+            info["exchange"], info["routing_key"] = "", queue
             return handle(message)
 
         return on_task_received

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.integration.conftest import ROOT, until
 from tests.integration.direct_worker import kill_children_under_load, lines, runs, started, task
 
 STOP = 15  # seconds on a busy machine; tests/chaos measures how quick it is
@@ -164,3 +165,38 @@ def test_a_task_that_holds_the_interpreter_for_six_heartbeats_keeps_its_connecti
     assert greedy.get(timeout=90) == 60
     assert runs(ledger, greedy.id) == {"start": 1, "end": 1}
     assert "onnection to broker lost" not in worker.log()
+
+
+@pytest.mark.slow
+def test_over_tls(images, containers, secrets, certificates, on_rabbitmq, ledger, tmp_path):
+    """The parent reads and writes as ever; what runs when it is killed ends, and its result says so."""
+    config = ROOT / "deploy/compose/config"
+    tls = tmp_path / "tls.conf"
+    names = {"cacertfile": "ca.crt", "certfile": "server.crt", "keyfile": "server.key"}
+    options = [f"ssl_options.{option} = /tls/{name}" for option, name in names.items()]
+    tls.write_text("\n".join(["listeners.ssl.default = 5671", *options, ""]))
+    files = [
+        (config / "rabbitmq.conf", "/etc/rabbitmq/rabbitmq.conf"),
+        (config / "rabbitmq-plugins", "/etc/rabbitmq/enabled_plugins"),
+        (secrets / "rabbitmq_conf", "/etc/rabbitmq/conf.d/20-password.conf"),
+        (tls, "/etc/rabbitmq/conf.d/30-tls.conf"),
+        (certificates, "/tls"),
+    ]
+    container, port = containers(images["rabbitmq"], 5671, files=files, user="rabbitmq")
+    until(lambda: container.exec_run(["rabbitmq-diagnostics", "-q", "check_port_listener", "5671"]).exit_code == 0, 60)
+    environment = on_rabbitmq | {"RABBITMQ_URL": f"amqps://celery@127.0.0.1:{port}/celery", "RABBITMQ_POOL": "direct"}
+    other = tmp_path / "other"
+    other.mkdir()
+    with started(environment, ledger) as worker, pytest.MonkeyPatch.context() as patch:
+        producer = worker.producer(patch)
+        many = [task(producer, "length", "x" * size).apply_async() for size in range(0, 60_000, 200)]
+        assert [each.get(timeout=60) for each in many] == list(range(0, 60_000, 200))
+        tasks = [task(producer, "sleep", 2).apply_async() for _ in range(4)]
+        worker.wait(lambda: len(lines(ledger)) == 2, "two of them to run")
+        worker.process.kill()
+        worker.process.wait()
+        with started(environment, ledger, folder=other, NODE_NAME="second") as next_worker:
+            assert len([each.get(timeout=60) for each in tasks]) == 4
+            until_settled(next_worker, producer)
+        producer.close()
+    assert {each.id: runs(ledger, each.id) for each in tasks} == {each.id: {"start": 1, "end": 1} for each in tasks}
