@@ -161,9 +161,9 @@ class Inlet:
         """Let the worker receive a message as if nobody had taken it on its way."""
         number = self._number(tag)
         if number is not None:
-            del self._held[number]
             for frame in frames.split(raw):
                 self._amqp.on_inbound_frame(frame)
+            self._held.pop(number, None)  # the worker's from now on; before, `let_go` can give it back
 
     def hand_back(self, queue: str, tag: str) -> None:
         """Let another child have what a dead one had in hand, and may have run."""
