@@ -124,8 +124,12 @@ class Settling:
         return self._request(look.queue, look.tag, raw, member.pid, internals.unix_time(look.started))
 
     def _shown(self, member: Member, tag: str) -> Any:
+        """The request that stands for this message; that of an earlier one, which its child settled, is forgotten."""
         request = member.request
-        return request if request is not None and request.message.delivery_tag == tag else None
+        if request is not None and request.message.delivery_tag != tag:
+            self.forget(member)
+            return None
+        return request
 
     def _look(self, member: Member) -> Look | None:
         try:

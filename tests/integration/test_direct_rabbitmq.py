@@ -184,7 +184,11 @@ def test_over_tls(images, containers, secrets, certificates, on_rabbitmq, ledger
     ]
     container, port = containers(images["rabbitmq"], 5671, files=files, user="rabbitmq")
     until(lambda: container.exec_run(["rabbitmq-diagnostics", "-q", "check_port_listener", "5671"]).exit_code == 0, 60)
-    environment = on_rabbitmq | {"RABBITMQ_URL": f"amqps://celery@127.0.0.1:{port}/celery", "RABBITMQ_POOL": "direct"}
+    environment = on_rabbitmq | {
+        "RABBITMQ_URL": f"amqps://celery@127.0.0.1:{port}/celery",
+        "RABBITMQ_POOL": "direct",
+        "SSL_CERT_FILE": str(certificates / "ca.crt"),
+    }
     other = tmp_path / "other"
     other.mkdir()
     with started(environment, ledger) as worker, pytest.MonkeyPatch.context() as patch:
