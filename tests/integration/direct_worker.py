@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
+import pytest
 from celery.canvas import Signature
 
 from tests.integration.runtime_worker import RuntimeWorker
@@ -19,6 +21,15 @@ def started(environment, ledger, more="", folder=None, **variables):
     folder = folder or ledger.parent
     variables = {"CELERY_APP": "directapp:app", "LEDGER": ledger, "VISIBILITY_TIMEOUT": 5} | variables
     return RuntimeWorker(folder, environment, QUEUES.format(more), **variables)
+
+
+@contextmanager
+def producing(worker):
+    """The app as what sends tasks to `worker` has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        app = worker.producer(patch)
+        yield app
+        app.close()
 
 
 def task(producer, name, *args, **options):
@@ -39,6 +50,16 @@ def runs(ledger, task_id):
 
 def pids(worker):
     return {child.pid for child in psutil.Process(worker.process.pid).children()}
+
+
+def kill_child_with_the_victim(worker, producer, ledger):
+    """Kill the child of `worker` that stops at its step STOP_AT. Returns its task, which ended after all."""
+    hit = task(producer, "victim").apply_async()
+    marker = Path(f"{ledger}.stopped")
+    worker.wait(lambda: marker.exists() and marker.read_text(), "the child to reach that step")
+    os.kill(int(marker.read_text()), signal.SIGKILL)
+    assert hit.get(timeout=30) == "done"
+    return hit
 
 
 def kill_children_under_load(worker, producer, ledger):

@@ -12,7 +12,7 @@ from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError, TimeLimitExceeded, WorkerLostError
 from celery.exceptions import TimeoutError as StillWaitingError
 
-from tests.integration.direct_worker import lines, pids, run, runs, started, task
+from tests.integration.direct_worker import lines, pids, producing, run, runs, started, task
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,9 @@ def worker(environment, ledger):
 
 @pytest.fixture(scope="module")
 def producer(worker):
-    with pytest.MonkeyPatch.context() as patch:
-        app = worker.producer(patch)
+    with producing(worker) as app:
         app.set_default()
         yield app
-        app.close()
 
 
 def test_every_way_in_which_a_task_ends(producer, worker, ledger):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
-from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.integration.conftest import ROOT, until
-from tests.integration.direct_worker import kill_children_under_load, lines, runs, started, task
+from tests.integration.direct_worker import (
+    kill_child_with_the_victim,
+    kill_children_under_load,
+    lines,
+    producing,
+    runs,
+    started,
+    task,
+)
 
 STOP = 15  # seconds on a busy machine; tests/chaos measures how quick it is
 
@@ -36,16 +41,14 @@ def worker(environment, ledger):
 
 @pytest.fixture
 def producer(worker):
-    with pytest.MonkeyPatch.context() as patch:
-        app = worker.producer(patch)
+    with producing(worker) as app:
         yield app
-        app.close()
 
 
-def depth(producer, what="message_count"):
-    """How many messages wait, or how many workers consume."""
+def depth(producer):
+    """How many messages wait."""
     with producer.connection_for_read() as connection:
-        return getattr(connection.default_channel.queue_declare("anyapp", passive=True), what)
+        return connection.default_channel.queue_declare("anyapp", passive=True).message_count
 
 
 def until_settled(worker, producer):
@@ -83,12 +86,8 @@ def test_children_that_are_killed_under_load_cost_no_task(worker, producer, ledg
 def test_a_child_may_be_killed_at_each_step_of_its_loop_and_its_task_starts_once(environment, ledger, step):
     with started(environment, ledger, STOP_AT=step) as worker, pytest.MonkeyPatch.context() as patch:
         producer = worker.producer(patch)
-        hit = task(producer, "victim").apply_async()
-        marker = Path(f"{ledger}.stopped")
-        worker.wait(lambda: marker.exists() and marker.read_text(), "the child to reach that step")
-        os.kill(int(marker.read_text()), signal.SIGKILL)
+        hit = kill_child_with_the_victim(worker, producer, ledger)
 
-        assert hit.get(timeout=30) == "done"
         until_settled(worker, producer)
         assert runs(ledger, hit.id) == {"start": 1}
         producer.close()

@@ -9,14 +9,23 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from celery import group
 from redis import Redis
 
 from celery_runtime.direct.redis import STEP_SHA
-from tests.integration.direct_worker import kill_children_under_load, lines, pids, run, runs, started, task
+from tests.integration.direct_worker import (
+    kill_child_with_the_victim,
+    kill_children_under_load,
+    lines,
+    pids,
+    producing,
+    run,
+    runs,
+    started,
+    task,
+)
 from tests.integration.proxy import Proxy
 
 STOP = 15  # seconds on a busy machine; tests/chaos measures how quick it is
@@ -61,11 +70,9 @@ def worker(environment, ledger):
 
 @pytest.fixture(scope="module")
 def producer(worker):
-    with pytest.MonkeyPatch.context() as patch:
-        app = worker.producer(patch)
+    with producing(worker) as app:
         app.set_default()
         yield app
-        app.close()
 
 
 def until_settled(worker, server, before=()):
@@ -124,12 +131,8 @@ def test_a_child_may_be_killed_at_each_step_of_its_loop(apart, tmp_path, other, 
     ledger = tmp_path / "ledger"
     with started(apart, ledger, STOP_AT=step) as worker, pytest.MonkeyPatch.context() as patch:
         producer = worker.producer(patch)
-        hit = task(producer, "victim").apply_async()
-        marker = Path(f"{ledger}.stopped")
-        worker.wait(lambda: marker.exists() and marker.read_text(), "the child to reach that step")
-        os.kill(int(marker.read_text()), signal.SIGKILL)
+        hit = kill_child_with_the_victim(worker, producer, ledger)
 
-        assert hit.get(timeout=30) == "done"
         assert runs(ledger, hit.id) == {"start": starts}
         until_settled(worker, other)
         producer.close()

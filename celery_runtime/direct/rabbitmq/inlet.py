@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from celery.utils.log import get_logger
-
 from celery_runtime.direct.rabbitmq import frames
 from celery_runtime.direct.rabbitmq.departed import Departed, Task, task_in
 from celery_runtime.direct.rabbitmq.line import Line, unwrap, wrap
@@ -25,7 +23,6 @@ from celery_runtime.direct.rabbitmq.unseen import Unseen
 from celery_runtime.direct.slot import Field
 
 LATER = 1.0  # seconds until a message whose task still runs is looked at again
-log = get_logger(__name__)
 
 
 class Inlet:
