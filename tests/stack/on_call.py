@@ -82,10 +82,9 @@ class OnCall:
 
     def _are_told(self, status: str, names: tuple[str, ...]) -> None:
         for name in names:
+            told = f"{name}, {status}, at the webhook"
             try:
-                wait_for(
-                    f"{name}, {status}, at the webhook", lambda name=name: self.told(name, status), self.patience[status]
-                )
+                wait_for(told, lambda name=name: self.told(name, status), self.patience[status])
                 wait_for(f"{name}, {status}, by mail", lambda name=name: self._mailed(name, status.upper()), 30)
             except AssertionError as error:
                 error.add_note(f"Alertmanager has {self.states()}, Prometheus {self.query('ALERTS')}")
