@@ -19,12 +19,14 @@ from celery.utils.log import get_logger
 
 from celery_runtime import results
 from celery_runtime.direct import internals
-from celery_runtime.direct.events import Recorder, Stream
+from celery_runtime.direct.events import Recorder
 from celery_runtime.direct.merging import Merging
 from celery_runtime.direct.orders import Order, Orders
 from celery_runtime.direct.pipe import ChildEnd, Kind, unpack
 from celery_runtime.direct.plain import Reader, Work
+from celery_runtime.direct.rabbitmq.reports import Reports
 from celery_runtime.direct.redis import Claimed, Finished, LostError
+from celery_runtime.direct.ring import Ring
 from celery_runtime.direct.slot import Field, Slot
 from celery_runtime.direct.tallies import Tallies
 
@@ -49,7 +51,8 @@ class Ties(NamedTuple):
     slot: Slot
     orders: Orders
     pipe: ChildEnd
-    events: Stream
+    events: Ring
+    reports: Reports
     source: Callable[[Any], Any]
 
 

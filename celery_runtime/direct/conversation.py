@@ -30,6 +30,7 @@ class Conversation:
         """
         if member.pipe is None:
             return False
+        self.hear_reports(member)
         said_more = False
         lost: tuple[type[Exception], ...] = self.settling.consumer.connection_errors if self.settling else ()
         for kind, content in member.pipe.frames():
@@ -44,10 +45,19 @@ class Conversation:
                     self.settling.custody.let_go(content[1])
         return said_more
 
+    def hear_reports(self, member: Member) -> None:
+        """Take note of what needs nothing but its acknowledgement."""
+        if self.settling is None:
+            return
+        try:
+            for report in member.reports.read():
+                self.settling.custody.done(member, *report)
+        except ValueError as error:
+            log.error("direct: the pool child %s wrote over its reports and is replaced: %s", member.pid, error)  # noqa: TRY400
+            member.kill()
+
     def _answer(self, member: Member, kind: Kind, content: Any) -> None:
-        if kind is Kind.DONE and self.settling is not None:
-            self.settling.custody.done(member, *content)
-        elif kind is Kind.LATER and self.settling is not None:
+        if kind is Kind.LATER and self.settling is not None:
             self.settling.custody.later(*content)
         elif kind is Kind.IDLE:
             member.free = member.served = True

@@ -52,6 +52,8 @@ class Custody:
     def flush(self) -> None:
         """The loop's next turn carries what was acknowledged."""
 
+    flush_soon = flush
+
     def nudge(self) -> None:
         """A child that waits listens to its parent alone."""
 

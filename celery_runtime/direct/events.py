@@ -8,9 +8,7 @@ that finds no room is dropped and counted: to be watched must not slow a worker 
 
 from __future__ import annotations
 
-import mmap
 import time
-from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii as quoted
 from math import isfinite
 from typing import Any
@@ -20,55 +18,18 @@ from celery.utils.time import utcoffset
 
 from celery_runtime import metrics
 from celery_runtime.direct import internals
+from celery_runtime.direct.ring import LONGEST, Ring
 from celery_runtime.direct.slot import Field, Slot
 
 ROOM = 1 << 18  # bytes: the notes of a child in the 0.1 s between two looks, at 10 000 tasks/s
-LONGEST = (1 << 16) - 1  # bytes of a note
-_WRITTEN, _READ = range(2)  # bytes since the start, by the child and by its parent
 _SHOWN = 512  # characters of an argument's, a result's or an error's text
 _KINDS = {"": "succeeded", states.RETRY: "retried", states.FAILURE: "failed"}
-
-
-class Stream:
-    """Notes on their way from a child to its parent, in a ring. It outlives the child."""
-
-    def __init__(self) -> None:
-        view = memoryview(mmap.mmap(-1, 16 + ROOM))
-        self._counts = view[:16].cast("Q")
-        self._ring = view[16:]
-
-    def write(self, note: bytes) -> bool:
-        """The child's side; False when there is no room."""
-        written, data = self._counts[_WRITTEN], len(note).to_bytes(2) + note
-        if written + len(data) - self._counts[_READ] > ROOM:
-            return False
-        start = written % ROOM
-        end = start + len(data)
-        if end <= ROOM:
-            self._ring[start:end] = data
-        else:
-            self._ring[start:], self._ring[: end - ROOM] = data[: ROOM - start], data[ROOM - start :]
-        self._counts[_WRITTEN] = written + len(data)  # last: what a killed child was writing was never there
-        return True
-
-    def read(self) -> Iterator[bytes]:
-        """The parent's side: what was noted since the last look; nonsense where the child wrote over it."""
-        written, read = self._counts
-        size, start = written - read, read % ROOM
-        data = bytes(self._ring[start : start + size]) if 0 < size <= ROOM else b""
-        data += bytes(self._ring[: size - len(data)]) if data else b""
-        self._counts[_READ] = written
-        start = 0
-        while start < len(data):
-            end = start + 2 + int.from_bytes(data[start : start + 2])
-            yield data[start + 2 : end]
-            start = end
 
 
 class Recorder:
     """The child's side of its parent's `stream`."""
 
-    def __init__(self, stream: Stream, slot: Slot) -> None:
+    def __init__(self, stream: Ring, slot: Slot) -> None:
         self._stream = stream
         self._slot = slot
         self._dropped = 0
@@ -102,7 +63,7 @@ class Recorder:
         self._dropped = 0 if len(note) <= LONGEST and self._stream.write(note) else self._dropped + 1
 
 
-def tell(eventer: Any, stream: Stream) -> None:
+def tell(eventer: Any, stream: Ring) -> None:
     """Add what was noted since the last look to what `eventer` sends next, or forget it when nobody wants to hear."""
     for note in stream.read():
         if eventer is not None and eventer.enabled:

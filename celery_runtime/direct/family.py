@@ -14,10 +14,12 @@ from celery.signals import worker_before_create_process
 from celery.utils.log import get_logger
 
 from celery_runtime import metrics
+from celery_runtime.direct import events
 from celery_runtime.direct.child import Child, Terms, Ties
-from celery_runtime.direct.events import Stream
 from celery_runtime.direct.orders import Orders
 from celery_runtime.direct.pipe import ParentEnd, pair
+from celery_runtime.direct.rabbitmq.reports import Reports
+from celery_runtime.direct.ring import Ring
 from celery_runtime.direct.slot import DamagedError, Field, Look, Slot
 from celery_runtime.direct.tallies import SIZE
 
@@ -26,7 +28,7 @@ log = get_logger(__name__)
 
 
 class Member:
-    """One place in the pool. The slot and the stream of events outlive the children that use them.
+    """One place in the pool. The slot, the stream of events and the reports outlive the children that use them.
 
     custody: of the messages that its child has in hand.
     free: whether the child waits and was not woken since; where children feed on a line, whether it ever waited.
@@ -37,7 +39,8 @@ class Member:
         self.index = index
         self.custody = custody
         self.slot = Slot(SIZE)
-        self.stream = Stream()
+        self.stream = Ring(events.ROOM)
+        self.reports = Reports()
         self.pipe: ParentEnd | None = None
         self.process: Any = None
         self.free = False
@@ -186,7 +189,7 @@ class Family:
         for other in self.members:
             if other.pipe is not None:
                 other.pipe.close()
-        ties = Ties(member.slot, self.orders, pipe, member.stream, self.custody.source)
+        ties = Ties(member.slot, self.orders, pipe, member.stream, member.reports, self.custody.source)
         Child(self.app, self.hostname, ties, self.terms).run()
 
 

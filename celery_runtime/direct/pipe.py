@@ -16,7 +16,6 @@ from enum import IntEnum
 from typing import Any
 
 _HEAD = struct.Struct("!BI")  # kind, length of the pickle
-_DONE = struct.Struct("!IQd")
 CHUNK = 1 << 18  # bytes
 
 
@@ -26,7 +25,7 @@ class Kind(IntEnum):
     ASK = 2  # for a job
     RESULT = 3  # of a job: whether its function returned, and what
     OUTCOME = 4  # of a message that the parent must settle: queue, tag, text, start, whether it returned, and what
-    DONE = 5  # a message of RabbitMQ's needs nothing but its acknowledgement: connection, tag, seconds that it ran
+    DONE = 5  # messages of RabbitMQ's need nothing but their acknowledgement: which, the reports say
     LATER = 6  # a message of RabbitMQ's whose task still runs elsewhere: queue, tag, text
 
 
@@ -40,10 +39,6 @@ class ChildEnd:
     def send(self, kind: Kind, content: Any = None) -> None:
         data = pickle.dumps(content)
         self.socket.sendall(_HEAD.pack(kind, len(data)) + data)
-
-    def report(self, connection: int, tag: int, runtime: float) -> None:
-        """Send a DONE: for each task, so it is not pickled."""
-        self.socket.sendall(_HEAD.pack(Kind.DONE, _DONE.size) + _DONE.pack(connection, tag, runtime))
 
     def ask(self) -> int | None:
         """Ask the parent for a job; returns the length of what it left in the slot, None when there is no job."""
@@ -83,8 +78,7 @@ class ParentEnd:
                 return
             data = bytes(self._read[_HEAD.size : _HEAD.size + length])
             del self._read[: _HEAD.size + length]
-            content = _DONE.unpack(data) if kind == Kind.DONE else pickle.loads(data)  # noqa: S301 -- from its own child
-            yield Kind(kind), content
+            yield Kind(kind), pickle.loads(data)  # noqa: S301 -- from its own child
 
     def wake(self) -> None:
         self._send(WAKE)

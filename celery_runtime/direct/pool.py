@@ -106,7 +106,7 @@ class Pool(BasePool):  # type: ignore[misc]
 
     def _on_readable(self, member: Member) -> None:
         said_more = self.conversation.hear(member)
-        self.custody.flush()
+        self.custody.flush_soon()
         if member.pipe is not None and member.pipe.ended:
             member.kill()  # it closed its end, and cannot go on without
             member.process.join()
@@ -116,6 +116,9 @@ class Pool(BasePool):  # type: ignore[misc]
             self.refresh()
 
     def _tick(self) -> None:
+        for member in self.family.members:
+            self.conversation.hear_reports(member)
+        self.custody.flush_soon()
         self.supervisor.tick()
         self.custody.tick()
         self.gather_events()

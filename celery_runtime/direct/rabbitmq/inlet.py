@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from celery_runtime.direct.rabbitmq import frames
@@ -22,6 +23,7 @@ from celery_runtime.direct.rabbitmq.source import Source
 from celery_runtime.direct.rabbitmq.unseen import Unseen
 from celery_runtime.direct.slot import Field
 
+TOGETHER = 0.005  # seconds that an acknowledgement may wait for others
 LATER = 1.0  # seconds until a message whose task still runs is looked at again
 
 
@@ -50,10 +52,12 @@ class Inlet:
         self._settled: list[bytes] = []
         self._waiting: set[int] = set()  # for a task that still runs
         self._unseen = Unseen()
+        self._left: dict[Any, str] = {}  # what a child had in hand when the connection broke
+        self._flushes = False  # in a moment, by the timer
 
     def source(self, ties: Any) -> Source:
         """For a child, in its own process."""
-        return Source(self.app, self.line, self.safe, ties.pipe)
+        return Source(self.app, self.line, self.safe, ties)
 
     # -- the connection
 
@@ -69,6 +73,7 @@ class Inlet:
     def lose(self) -> None:
         """The connection broke: let no child begin what is delivered again, and remember what they run."""
         running = list(self._running())
+        self._left.update((member, look.tag) for member, look in self.family.looks() if look.held)
         self._forget()
         self.departed.add(running)
 
@@ -123,9 +128,24 @@ class Inlet:
         """A message was run in `runtime` seconds, and needs nothing but its acknowledgement, with the next `flush`."""
         self.prefetch.count(runtime)
         if connection != self._connection:
-            self.departed.ended(member, settled=True)
+            if self._left.get(member) == f"{connection}.{tag}":  # not of an earlier task, told of late
+                self.departed.ended(member, settled=True)
         elif self._held.pop(tag, None) is not None:
             self._settled.append(frames.settlement(self._channel.channel_id, tag, acknowledge=True))
+
+    def flush_soon(self) -> None:
+        """Send what was settled: at once if RabbitMQ waits for it, otherwise several together."""
+        if len(self._settled) >= self.prefetch.together:
+            self.flush()
+        elif self._settled and not self._flushes:
+            self._flushes = True
+            self.consumer.timer.call_after(TOGETHER, self._flush_late)
+        self.line.flush()
+
+    def _flush_late(self) -> None:
+        self._flushes = False
+        with suppress(OSError):  # whoever reads the connection hears of its end
+            self.flush()
 
     def flush(self) -> None:
         """Send what was settled since the last time."""
@@ -238,6 +258,7 @@ class Inlet:
         for messages in (self._held, self._queues, self._settled, self._waiting):
             messages.clear()
         self._unseen.clear()
+        self._flushes = False
         self.safe.empty()
         self._channel = None
 

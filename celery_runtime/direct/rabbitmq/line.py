@@ -95,6 +95,13 @@ class Line:
         except BlockingIOError:  # LOOK is over
             return None
 
+    def take_now(self) -> bytes | None:
+        """The next message if there is one. Raises EOFError without parent."""
+        try:
+            return self._take(socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
     # -- parts
 
     def _send(self, message: bytes) -> bool:

@@ -7,6 +7,7 @@ settled, or given to another child, as it was delivered.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -17,20 +18,27 @@ from celery_runtime.direct.rabbitmq import frames
 from celery_runtime.direct.rabbitmq.line import Line, unwrap
 from celery_runtime.direct.rabbitmq.marks import Marks, State
 from celery_runtime.direct.rabbitmq.orphan import Parent, Safe
+from celery_runtime.direct.rabbitmq.reports import Reports
 from celery_runtime.direct.redis import Claimed, Finished
+from celery_runtime.direct.slot import Slot
 from celery_runtime.redis_transport.messages import MalformedError
 
+TOGETHER = 4  # reports after which the parent is told of them, though there is more to run
+FULL = 0.01  # seconds until a full ring is tried again: the parent stands still
 log = get_logger(__name__)
 
 
 class Source:
-    """line, pipe, safe: shared with the parent, which may end before this process."""
+    """line, safe, ties: shared with the parent, which may end before this process."""
 
     keeps = False  # a message: the parent has it
 
-    def __init__(self, app: Celery, line: Line, safe: Safe, pipe: ChildEnd) -> None:
+    def __init__(self, app: Celery, line: Line, safe: Safe, ties: Any) -> None:
         self.line = line
-        self.pipe = pipe
+        self.pipe: ChildEnd = ties.pipe
+        self._slot: Slot = ties.slot
+        self._reports: Reports = ties.reports
+        self._untold = 0  # reports of which the parent was not told
         self._safe = safe
         self._marks = Marks(app)
         self._kept: bytes | None = None
@@ -45,7 +53,8 @@ class Source:
         self.pipe.send(Kind.IDLE)
 
     def close(self) -> None:
-        """Nothing is kept open here."""
+        """Leave no report unheard."""
+        self._tell()
 
     def consume(self, names: list[str]) -> None:
         """What is consumed, the parent says to RabbitMQ."""
@@ -110,14 +119,33 @@ class Source:
 
     def _report(self, tag: str) -> None:
         generation, _, number = tag.partition(".")
-        try:
-            self.pipe.report(int(generation), int(number), time.monotonic() - self._began)
-        except OSError:
-            if self._parent is not None:
-                self._parent.acknowledge(int(generation), int(number))
+        report = int(generation), int(number), time.monotonic() - self._began
+        while not self._reports.write(report):
+            self._tell()
+            time.sleep(FULL)
+        self._slot.release()
+        self._untold += 1
+        if self._untold >= TOGETHER or (self._parent is not None and self._parent.is_gone):
+            self._tell()
+
+    def _tell(self) -> None:
+        """Let the parent read the reports; without one, acknowledge in its place what it did not read."""
+        if self._parent is not None and self._parent.is_gone:
+            for generation, number, _ in self._reports.read():
+                self._parent.acknowledge(generation, number)
+        elif self._untold:
+            with suppress(OSError):  # it has just ended, which is looked at again before this process ends
+                self.pipe.send(Kind.DONE)
+        self._untold = 0
 
     def _take(self) -> bytes | None:
+        """The next message; all is reported before there is a wait for it."""
         try:
-            return self.line.take()
+            message = self.line.take_now() if self._untold else None
+            if message is None:
+                self._tell()
+                message = self.line.take()
         except EOFError:
+            self._tell()
             raise SystemExit(0) from None
+        return message

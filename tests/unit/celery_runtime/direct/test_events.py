@@ -10,7 +10,8 @@ from kombu.clocks import LamportClock
 
 from celery_runtime import metrics
 from celery_runtime.direct import events
-from celery_runtime.direct.events import Recorder, Stream, tell
+from celery_runtime.direct.events import ROOM, Recorder, tell
+from celery_runtime.direct.ring import Ring
 from celery_runtime.direct.slot import Field, Slot
 
 RETURNED = SimpleNamespace(info=None, runtime=0.25, retstr="3", retval=3)
@@ -35,7 +36,7 @@ class Eventer:
 
 @pytest.fixture
 def stream():
-    return Stream()
+    return Ring(ROOM)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_a_task_that_was_told_of_while_it_ran_has_its_end_alone(recorder, stream
 
 @given(text=st.text(st.characters(exclude_characters="\0"), max_size=600))
 def test_every_text_arrives(text):
-    stream, eventer = Stream(), Eventer()
+    stream, eventer = Ring(ROOM), Eventer()
     Recorder(stream, Slot()).record(work(argsrepr=text), 1.0, SimpleNamespace(**vars(RETURNED) | {"retstr": text}))
     tell(eventer, stream)
     assert eventer.events[-1]["result"] == text[:512]
@@ -112,7 +113,7 @@ def test_what_nobody_wants_to_hear_is_forgotten(recorder, stream, eventer):
 
 @given(st.lists(st.tuples(st.integers(0, 60_000), st.booleans()), max_size=40))
 def test_notes_come_out_whole_and_in_order_wherever_the_ring_ends(steps):
-    stream, expected, found = Stream(), [], []
+    stream, expected, found = Ring(ROOM), [], []
     for number, (size, look) in enumerate(steps):
         note = (number.to_bytes(1) * size)[:size]
         if stream.write(note):
@@ -147,7 +148,7 @@ def test_what_would_break_its_message_is_dropped(recorder, stream, eventer, wron
 
 @given(st.binary(min_size=16, max_size=16), st.binary(max_size=300))
 def test_a_child_that_writes_over_it_does_no_harm(counts, noise):
-    stream, eventer = Stream(), Eventer()
+    stream, eventer = Ring(ROOM), Eventer()
     stream._counts.cast("B")[:] = counts
     stream._ring[: len(noise)] = noise
     tell(eventer, stream)
