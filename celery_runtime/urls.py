@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import SecretStr
@@ -16,6 +17,11 @@ def check(url: str) -> None:
     if not parts.hostname and "socket" not in parts.scheme:
         raise ValueError("it names no host")
     _ = parts.port  # raises ValueError for a port that is none
+
+
+def scheme(urls: str | Sequence[str]) -> str:
+    """Of the address of a server, or of the first node of a cluster; a setting of Celery's is the one or the other."""
+    return urlsplit(urls if isinstance(urls, str) else urls[0]).scheme
 
 
 def with_password(urls: str, password: SecretStr | None) -> str:

@@ -25,6 +25,7 @@ from celery_runtime.direct.refusals import refuse_what_it_cannot
 from celery_runtime.direct.settling import Settling
 from celery_runtime.direct.supervisor import TICK, Supervisor
 from celery_runtime.direct.tallies import Tallies
+from celery_runtime.urls import scheme
 
 SCALE_EVERY = 10  # ticks: the pool grows by one child a second while all are busy
 log = get_logger(__name__)
@@ -275,4 +276,4 @@ class Pool(BasePool):  # type: ignore[misc]
 
 
 def _is_on_rabbitmq(app: Any) -> bool:
-    return str(app.conf.broker_url).startswith("amqp")
+    return scheme(app.conf.broker_url).startswith("amqp")

@@ -9,6 +9,8 @@ from typing import Any
 from celery.exceptions import WorkerShutdown
 from celery.utils.log import get_logger
 
+from celery_runtime.urls import scheme
+
 REMEDY = 'Use Celery\'s own pool: pool = "prefork" in queues.toml, or --pool=prefork.'
 log = get_logger(__name__)
 
@@ -26,8 +28,8 @@ def _reason(app: Any) -> str:
         return f"it needs Linux, this is {sys.platform}."
     if not getattr(app, "celery_runtime_installed", False):
         return "it is part of celery_runtime, which this app did not install: call celery_runtime.install(app)."
-    broker = str(app.conf.broker_url)
-    if not broker.startswith(("redis", "rediss", "sentinel", "amqp")):
+    broker = scheme(app.conf.broker_url)
+    if not broker.startswith(("redis", "sentinel", "amqp")):
         return f"it serves Redis and RabbitMQ, and the broker is {app.connection_for_read().as_uri()}."
     if not broker.startswith("amqp") and not app.celery_runtime_claims:
         return "its children claim their messages, and RUNTIME_OFF switches `claim` off."
