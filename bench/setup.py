@@ -55,13 +55,12 @@ class Setup:
         }
 
     def _of_the_runtime(self, variant: Blueprint) -> dict[str, str]:
-        on_rabbitmq = self.servers.broker == "rabbitmq"
         return {
             "CELERY_APP": "bench.tasks:app",
             "QUEUES_FILE": str(self.folder / "queues.toml"),
             "BROKER": self.servers.broker,
             "REDIS_URL_FILE": str(self.folder / "redis"),
-            **({"RABBITMQ_URL_FILE": str(self.folder / "rabbitmq"), "RABBITMQ_POOL": "direct"} if on_rabbitmq else {}),
+            **({"RABBITMQ_URL_FILE": str(self.folder / "rabbitmq")} if self.servers.broker == "rabbitmq" else {}),
             "RUNTIME_OFF": variant.off,
             "LOG_LEVEL": "WARNING",
             "MAX_ARGUMENTS_KIB": MAX_ARGUMENTS_KIB,

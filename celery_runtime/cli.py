@@ -98,7 +98,7 @@ def worker_options(queue: Queue, settings: RuntimeSettings) -> list[str]:
     """
     from celery_runtime.queues import mebibytes
 
-    pool = queue.pool_on(settings.broker, claims=settings.has("claim"), on_rabbitmq=settings.rabbitmq_pool)
+    pool = queue.pool_on(settings.broker, claims=settings.has("claim"))
     options = [
         "worker",
         f"--queues={queue.name}",

@@ -81,16 +81,12 @@ class Queue(Strict):
     scale: Scale = Field(Scale(), description="a table like { min = 1, max = 4, tasks_per_replica = 10 }")
     resources: Resources = Field(Resources(), description='a table like { cpu = "500m", memory = "256Mi" }')
 
-    def pool_on(self, broker: str, *, claims: bool, on_rabbitmq: str = "prefork") -> str:
+    def pool_on(self, broker: str, *, claims: bool) -> str:
         """Celery's name of the pool that serves the queue: prefork where `direct` cannot be.
 
-        claims: whether the part of that name is on. on_rabbitmq: what RABBITMQ_POOL says.
+        claims: whether the part of that name is on.
         """
-        if self.pool != "direct":
-            return self.pool
-        if broker == "rabbitmq":
-            return on_rabbitmq
-        return "direct" if claims else "prefork"
+        return "prefork" if self.pool == "direct" and broker == "redis" and not claims else self.pool
 
     @property
     def slots_max(self) -> int:

@@ -96,7 +96,6 @@ class RuntimeSettings(EnvSettings):
     )
     rabbitmq_password: SecretStr | None = None
     rabbitmq_queues: Literal["quorum", "classic"] = Field("quorum", examples=["quorum"])
-    rabbitmq_pool: Literal["prefork", "direct"] = Field("prefork", examples=["direct"])
     rabbitmq_management_url: str | None = Field(
         None, pattern=r"^https?://[^\s/@]+$", examples=["http://rabbitmq:15672"]
     )  # by default port 15672 of the first node

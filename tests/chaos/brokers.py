@@ -189,6 +189,10 @@ class RabbitMQ(Broker):
         counts = self.queues().items()
         return sum(count for name, count in counts if name == queue or name.startswith("celery_delayed"))
 
+    def keys(self):
+        """How many queues there are."""
+        return len(self.queues())
+
     def memory(self):
         """MiB in use."""
         return int(self.answer("rabbitmqctl", "-q", "eval", "erlang:memory(total).")) / 2**20

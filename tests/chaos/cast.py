@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 from tests.chaos.lab import WORKLOAD
 from tests.chaos.worker import Process
@@ -24,7 +23,6 @@ class Cast:
             "REDIS_PASSWORD_FILE": "/run/secrets/redis_password",
             "RABBITMQ_URL": "amqp://celery@rabbitmq:5672/celery",
             "RABBITMQ_PASSWORD_FILE": "/run/secrets/rabbitmq_password",
-            "RABBITMQ_POOL": os.environ.get("RABBITMQ_POOL", "prefork"),
             "QUEUES_FILE": "/trial/queues.toml",
             "CELERY_APP": "workload.app:app",
             "PYTHONPATH": "/srv:/chaos",

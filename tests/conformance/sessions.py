@@ -134,7 +134,6 @@ def _environment(target: Target, ports: dict[str, int]) -> dict[str, str]:
         "REDIS_URL": redis,
         "RABBITMQ_URL": f"amqp://guest@{rabbitmq}",
         "RABBITMQ_PASSWORD_FILE": str(Path(__file__).with_name("guest")),
-        "RABBITMQ_POOL": os.environ.get("RABBITMQ_POOL", "prefork"),
         "QUEUES_FILE": str(Path(__file__).with_name("queues.toml")),
         "HEALTH_PORT": str(free_port()),
         "RUNTIME_OFF": os.environ.get("RUNTIME_OFF", ""),

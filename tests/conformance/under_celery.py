@@ -46,7 +46,7 @@ def _install_on_every_app() -> None:
 def _use_the_default_pool() -> None:
     start, settings = worker.start_worker, load(RuntimeSettings)
     (queue,) = load_queues(settings.queues_file).values()
-    default = queue.pool_on(settings.broker, claims=settings.has("claim"), on_rabbitmq=settings.rabbitmq_pool)
+    default = queue.pool_on(settings.broker, claims=settings.has("claim"))
 
     @functools.wraps(start)
     def start_with_default(app: Celery, *args: Any, pool: str = "solo", **options: Any) -> Any:

@@ -23,7 +23,7 @@ def ledger(tmp_path_factory):
 @pytest.fixture(scope="module", params=["redis", pytest.param("rabbitmq", marks=pytest.mark.slow)])
 def environment(request, secrets):
     if request.param == "rabbitmq":
-        return request.getfixturevalue("on_rabbitmq") | {"RABBITMQ_POOL": "direct"}
+        return request.getfixturevalue("on_rabbitmq")
     port, server = request.getfixturevalue("own_redis")
     server.flushall()
     url = f"redis://celery@127.0.0.1:{port}/0"

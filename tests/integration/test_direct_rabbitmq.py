@@ -23,8 +23,7 @@ STOP = 15  # seconds on a busy machine; tests/chaos measures how quick it is
 
 @pytest.fixture
 def environment(on_rabbitmq, rabbitmq):
-    environment = on_rabbitmq | {"RABBITMQ_POOL": "direct"}
-    yield environment
+    yield on_rabbitmq
     rabbitmq[0].exec_run(["rabbitmqctl", "-q", "-p", "celery", "purge_queue", "anyapp"])
 
 
@@ -186,7 +185,6 @@ def test_over_tls(images, containers, secrets, certificates, on_rabbitmq, ledger
     until(lambda: container.exec_run(["rabbitmq-diagnostics", "-q", "check_port_listener", "5671"]).exit_code == 0, 60)
     environment = on_rabbitmq | {
         "RABBITMQ_URL": f"amqps://celery@127.0.0.1:{port}/celery",
-        "RABBITMQ_POOL": "direct",
         "SSL_CERT_FILE": str(certificates / "ca.crt"),
     }
     other = tmp_path / "other"

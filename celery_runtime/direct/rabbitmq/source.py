@@ -23,7 +23,7 @@ from celery_runtime.direct.redis import Claimed, Finished
 from celery_runtime.direct.slot import Slot
 from celery_runtime.redis_transport.messages import MalformedError
 
-TOGETHER = 4  # reports after which the parent is told of them, though there is more to run
+TOGETHER = 16  # reports after which the parent is told of them, though there is more to run; half of MANY
 FULL = 0.01  # seconds until a full ring is tried again: the parent stands still
 log = get_logger(__name__)
 

@@ -17,7 +17,7 @@ ROUND = 120  # seconds
 GROWTH = 1.1  # from the first round to the last
 
 
-@row(36, "pool children killed under load", brokers=("redis",))
+@row(36, "pool children killed under load")
 def children_killed(trial):
     kills, between = trial.pick(short=(5, 60), full=(60, 400))
     trial.serve(concurrency=4)
@@ -74,7 +74,7 @@ def scripts_flushed(trial):
     trial.judge(lost=0, doubled=0, rerun=0)
 
 
-@row(39, "thirty minutes at full load, with kills", brokers=("redis",), alone=True)
+@row(39, "thirty minutes at full load, with kills", alone=True)
 def full_load_with_kills(trial):
     """One worker loses a child every few seconds and is watched, another is killed or stopped once a round."""
     rounds, length, between = trial.pick(short=(1, 15, 300), full=(15, ROUND, 1500))

@@ -118,15 +118,15 @@ def test_the_most_that_runs_at_once_is_what_scaling_and_the_pool_allow(load):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "broker", "claims", "on_rabbitmq", "served"),
+    ("wanted", "broker", "claims", "served"),
     [
-        ("direct", "redis", True, "prefork", "direct"),
-        ("direct", "redis", False, "direct", "prefork"),
-        ("direct", "rabbitmq", False, "prefork", "prefork"),
-        ("direct", "rabbitmq", True, "direct", "direct"),
-        ("threads", "rabbitmq", True, "direct", "threads"),
+        ("direct", "redis", True, "direct"),
+        ("direct", "redis", False, "prefork"),
+        ("direct", "rabbitmq", False, "direct"),
+        ("direct", "rabbitmq", True, "direct"),
+        ("threads", "redis", False, "threads"),
     ],
 )
-def test_the_direct_pool_serves_where_it_can(load, wanted, broker, claims, on_rabbitmq, served):
+def test_the_direct_pool_serves_where_it_can(load, wanted, broker, claims, served):
     queue = load(f"[queues.a]\npool = '{wanted}'")["a"]
-    assert queue.pool_on(broker, claims=claims, on_rabbitmq=on_rabbitmq) == served
+    assert queue.pool_on(broker, claims=claims) == served

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from celery_runtime.direct.rabbitmq import prefetch
-from celery_runtime.direct.rabbitmq.prefetch import AHEAD, Prefetch
+from celery_runtime.direct.rabbitmq.prefetch import FEW, MANY, MOST, Prefetch
 
 
 class Channel:
@@ -66,10 +66,24 @@ def test_nothing_is_taken_ahead_of_long_tasks(begun, consumer, clock):
 
 
 def test_short_tasks_are_and_given_back_when_one_takes_long(begun, consumer, clock):
-    run(begun, 0.001)
-    assert look(begun, consumer, 2, 0.001, waits=True) == ["cancel", 2 * AHEAD, "consume"]
+    run(begun, 0.002)
+    assert look(begun, consumer, 2, 0.001, waits=True) == ["cancel", 2 + 2 * FEW, "consume"]
     assert look(begun, consumer, 2, 1, waits=False) == []  # nobody waits behind it
     assert look(begun, consumer, 2, 1, waits=True) == ["cancel", "back", 2, "consume"]
+
+
+def test_more_tiny_ones_are_taken_ahead_and_none_given_back_when_they_grow(begun, consumer, clock):
+    run(begun, 0.0005)
+    assert look(begun, consumer, 2, 0, waits=True) == ["cancel", 2 + 2 * MANY, "consume"]
+    run(begun, 0.0015)
+    assert look(begun, consumer, 2, 0, waits=True) == []
+    run(begun, 0.004)
+    assert look(begun, consumer, 2, 0, waits=True) == ["cancel", 2 + 2 * FEW, "consume"]
+
+
+def test_however_many_children_what_is_held_is_bounded(begun, consumer, clock):
+    run(begun, 0.0005, times=1000)
+    assert look(begun, consumer, 64, 0, waits=True) == ["cancel", 64 + MOST, "consume"]
 
 
 def test_few_short_tasks_change_nothing(begun, consumer, clock):
@@ -81,8 +95,8 @@ def test_after_a_mistake_it_waits_for_longer_each_time(begun, consumer, clock):
     pauses = []
     for _ in range(8):
         waited = 0.0
-        while not begun.is_ahead:
-            run(begun, 0.001)
+        while not begun.ahead:
+            run(begun, 0.002)
             look(begun, consumer, 2, 0, waits=False)
             clock.now += 0.5
             waited += 0.5
