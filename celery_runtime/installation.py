@@ -40,6 +40,8 @@ SAFE_SETTINGS: dict[str, Any] = {
     # Nothing waits behind a long task that another worker could start.
     "worker_prefetch_multiplier": 1,
     "worker_eta_task_limit": 1000,
+    # Celery's, that counts what waits in the worker; in the direct pool nothing does.
+    "worker_autoscaler": "celery_runtime.direct.autoscaler:Autoscaler",
     # A broker that is away for longer than Celery's 100 tries must not end the workers.
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,

@@ -46,7 +46,6 @@ def configuration(settings: RuntimeSettings, queues: dict[str, Queue]) -> dict[s
         # What runs keeps its message while the connection is made again.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_enable_prefetch_count_reduction": not settings.has("claim"),
-        "worker_autoscaler": "celery_runtime.direct.autoscaler:Autoscaler",
     }
 
 

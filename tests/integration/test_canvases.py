@@ -17,6 +17,7 @@ from celery import Celery, chain, group
 from celery.canvas import Signature
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from kombu import Exchange, Queue
 from redis import Redis
 
 from tests.integration.conftest import until
@@ -39,14 +40,22 @@ canvases = st.recursive(
 )
 
 
+@pytest.fixture(scope="module", params=["redis", pytest.param("rabbitmq", marks=pytest.mark.slow)])
+def servers(request, own_redis, secrets):
+    """Variables of a worker without REDIS_URL, and the port of the Redis that has the results."""
+    if request.param == "rabbitmq":
+        return request.getfixturevalue("on_rabbitmq"), own_redis[0]
+    return {"BROKER": "redis", "REDIS_PASSWORD_FILE": str(secrets / "password")}, own_redis[0]
+
+
 @pytest.fixture(scope="module", params=["silent", "listened"])
-def peers(request, own_redis, secrets, tmp_path_factory):
-    """Stock Celery and the direct pool, each a worker with a database of its own, and an app in front of it."""
+def peers(request, servers, tmp_path_factory):
+    """Stock Celery and the direct pool, each a worker with a queue and a database of its own, and an app in front."""
     listen = {"LISTEN": "1"} if request.param == "listened" else {}
     folder = tmp_path_factory.mktemp("canvases")
     with ExitStack() as stack:
         yield {
-            name: stack.enter_context(start(folder, own_redis[0], secrets, listen))
+            name: stack.enter_context(start(folder, *servers, listen))
             for name, start in {"stock": _stock, "direct": _direct}.items()
         }
 
@@ -54,9 +63,12 @@ def peers(request, own_redis, secrets, tmp_path_factory):
 class Peer:
     """An app whose tasks a worker runs, and a client that may read what it heard."""
 
-    def __init__(self, url, database, port):
-        self.app = Celery("peer", broker=url, backend=url, set_as_current=False)
-        self.app.conf.update(task_default_queue="anyapp", result_backend_always_retry=True)
+    def __init__(self, queue, broker, results, database, port):
+        self.app = Celery("peer", broker=broker, backend=results, set_as_current=False)
+        self.app.conf.update(task_default_queue=queue, result_backend_always_retry=True)
+        if broker.startswith("amqp") and queue == "anyapp":  # of the runtime's type, and its worker has made it
+            self.app.conf.task_queues = [Queue(queue, Exchange(""), queue, no_declare=True)]
+        self.queue = queue
         self.redis = Redis(port=port, db=database, username="admin", password="integration")
         self.redis.flushdb()
 
@@ -72,9 +84,15 @@ class Peer:
         result = canvas.apply_async((number,))
         root = next(iter(reversed(list(_parents(result))))).id
         value = result.get(timeout=30, propagate=False)
-        until(lambda: not self.redis.exists("anyapp", "unacked", "unacked:anyapp"))
+        until(self.is_settled)
         states = [(parent.state if hasattr(parent, "state") else "GROUP") for parent in _parents(result)]
         return _shown(value), states, self._heard(root)
+
+    def is_settled(self):
+        with self.app.connection_for_read() as connection:
+            if connection.transport.driver_type == "amqp":
+                return not connection.default_channel.queue_declare(self.queue, passive=True).message_count
+        return not self.redis.exists(self.queue, "unacked", f"unacked:{self.queue}")
 
     def signature(self, shape):
         name, *args = shape
@@ -114,12 +132,18 @@ def _shown(value):
     return type(value).__name__ if isinstance(value, BaseException) else value
 
 
+def _urls(environment, redis_url):
+    """Of the broker and of the results, with their passwords."""
+    urls = environment.get("RABBITMQ_URL", redis_url), redis_url
+    return [url.replace("celery@", "celery:integration@") for url in urls]
+
+
 class _direct:  # noqa: N801 -- a context, as the function beside it
-    def __init__(self, folder, port, secrets, listen):
+    def __init__(self, folder, environment, port, listen):
         url = f"redis://celery@127.0.0.1:{port}/2"
-        environment = {"BROKER": "redis", "REDIS_URL": url, "REDIS_PASSWORD_FILE": str(secrets / "password")}
+        environment = environment | {"REDIS_URL": url}
         self.worker = RuntimeWorker(folder, environment, QUEUES, CELERY_APP="canvasapp:app", **listen)
-        self.peer = Peer(url.replace("celery@", "celery:integration@"), 2, port)
+        self.peer = Peer("anyapp", *_urls(environment, url), 2, port)
 
     def __enter__(self):
         self.worker.__enter__()
@@ -131,10 +155,10 @@ class _direct:  # noqa: N801 -- a context, as the function beside it
 
 
 class _stock:  # noqa: N801
-    def __init__(self, folder, port, secrets, listen):
-        self.url = f"redis://celery:integration@127.0.0.1:{port}/3"
+    def __init__(self, folder, environment, port, listen):
+        urls = _urls(environment, f"redis://celery@127.0.0.1:{port}/3")
         file = folder / "stock"
-        file.write_text(self.url)
+        file.write_text("\n".join(urls))
         self.environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{FOLDER}{os.pathsep}{ROOT}",
@@ -142,7 +166,7 @@ class _stock:  # noqa: N801
             **listen,
         }
         self.folder = folder
-        self.peer = Peer(self.url, 3, port)
+        self.peer = Peer("stock", *urls, 3, port)
 
     def __enter__(self):
         command = [sys.executable, "-m", "celery", "-A", "canvasapp", "worker", "--concurrency=2"]

@@ -8,6 +8,7 @@ import time
 from types import NoneType
 
 import pytest
+from amqp.exceptions import ChannelError
 from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError, TimeLimitExceeded, WorkerLostError
 from celery.exceptions import TimeoutError as StillWaitingError
@@ -58,6 +59,21 @@ def test_every_way_in_which_a_task_ends(producer, worker, ledger):
     for name, args in {"leave": [3], "die": []}.items():
         with pytest.raises(WorkerLostError):
             run(producer, name, *args)
+
+
+def test_what_is_not_to_be_acknowledged_is_parked(producer, worker):
+    before = parked(producer)
+    with pytest.raises(ValueError, match="as asked"):
+        run(producer, "fail_unacknowledged")
+    worker.wait(lambda: parked(producer) == before + 1, "it to be parked")
+
+
+def parked(producer):
+    with producer.connection_for_read() as connection:
+        try:
+            return connection.default_channel.queue_declare("dead.anyapp", passive=True).message_count
+        except ChannelError:  # on Redis a queue without messages is none
+            return 0
 
 
 def test_the_log_tells_of_receipt_and_end_as_stocks_does(producer, worker):

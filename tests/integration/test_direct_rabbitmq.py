@@ -18,6 +18,7 @@ from tests.integration.direct_worker import (
     task,
 )
 
+LIMIT = 5  # deliveries, by default
 STOP = 15  # seconds on a busy machine; tests/chaos measures how quick it is
 
 
@@ -156,6 +157,54 @@ def test_short_tasks_are_taken_ahead_and_given_back_when_one_takes_long(
     with started(environment, ledger, folder=other, NODE_NAME="second"):
         assert len([each.get(timeout=60) for each in more]) == 30
     assert all(runs(ledger, each.id) == {"start": 1} for each in long)  # until now
+
+
+def test_a_rabbitmq_without_memory_gives_out_what_it_has_and_loses_nothing(worker, producer, ledger, rabbitmq):
+    """It refuses what is published: a task that sends one waits with it, and its connection is another."""
+
+    def control(*command):
+        result = rabbitmq[0].exec_run(["rabbitmqctl", "-q", *command])
+        assert result.exit_code == 0, result.output
+
+    tasks = [task(producer, "sleep", 0.05).apply_async() for _ in range(100)]
+    again = task(producer, "retry").apply_async()
+    control("set_vm_memory_high_watermark", "absolute", "1MiB")
+    try:
+        assert len([each.get(timeout=60) for each in tasks]) == 100
+        assert not again.ready()
+        assert worker.get("/readyz")[0] == 200
+    finally:
+        control("set_vm_memory_high_watermark", "absolute", "460MiB")  # as in rabbitmq.conf
+    assert again.get(timeout=60) == 2
+    until_settled(worker, producer)
+    assert {each.id: runs(ledger, each.id) for each in tasks} == {each.id: {"start": 1, "end": 1} for each in tasks}
+
+
+def test_urgent_messages_come_two_for_each_other_as_quorum_queues_have_it(worker, producer, ledger):
+    occupied = [task(producer, "sleep", 5).apply_async() for _ in range(2)]
+    worker.wait(lambda: len(lines(ledger)) == 2, "both children to be busy")
+    usual = [task(producer, "sleep", 0.03, priority=1).apply_async() for _ in range(20)]
+    urgent = [task(producer, "sleep", 0.03, priority=9).apply_async() for _ in range(20)]
+    assert all(each.get(timeout=60) for each in (*occupied, *usual, *urgent))
+
+    order = list(dict.fromkeys(which for _, which, _ in lines(ledger)))[2:]
+    first = {each.id for each in urgent} & set(order[:20])
+    assert len(first) >= 12
+
+
+def test_what_is_put_back_at_each_delivery_is_parked_after_the_limit_and_its_neighbours_are_not(
+    worker, producer, ledger
+):
+    poison = task(producer, "outlast_unacknowledged").apply_async()
+    neighbours = [task(producer, "deliveries").apply_async() for _ in range(12)]
+    assert {tuple(each.get(timeout=60)) for each in neighbours} == {(0, False)}
+
+    def parked():
+        with producer.connection_for_read() as connection:
+            return connection.default_channel.queue_declare("dead.anyapp", passive=True).message_count
+
+    worker.wait(parked, "it to be parked")
+    assert runs(ledger, poison.id) == {"start": LIMIT}
 
 
 @pytest.mark.slow

@@ -11,8 +11,8 @@ from celery import Celery, signals
 
 app = Celery("canvasapp")
 if "STOCK_URL_FILE" in os.environ:
-    url = Path(os.environ["STOCK_URL_FILE"]).read_text()
-    app.conf.update(broker_url=url, result_backend=url, task_default_queue="anyapp", task_acks_late=True)
+    broker, results = Path(os.environ["STOCK_URL_FILE"]).read_text().split()
+    app.conf.update(broker_url=broker, result_backend=results, task_default_queue="stock", task_acks_late=True)
 
 
 @app.task

@@ -86,6 +86,17 @@ def fail():
     raise ValueError("as asked")
 
 
+@app.task(acks_on_failure=False)
+def fail_unacknowledged():
+    raise ValueError("as asked")
+
+
+@app.task(bind=True, acks_on_timeout=False, time_limit=0.5)
+def outlast_unacknowledged(self):
+    write("start", self.request.id)
+    time.sleep(30)
+
+
 @app.task(bind=True, max_retries=3)
 def retry(self):
     if self.request.retries < 2:
