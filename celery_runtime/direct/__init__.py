@@ -25,6 +25,7 @@ code decides, and where a child fetches it again as a job once it is due.
 | supervisor.py | time limits, lost children, leases                                                        |
 | custody.py    | what Redis is told of messages in the hands of children; on RabbitMQ, rabbitmq/ does that |
 | settling.py   | a child's message as a request of Celery's, for everything that its child cannot settle   |
+| ring.py       | notes on their way from a child to its parent, in shared memory                           |
 | events.py     | events of the tasks that children ran, through shared memory                              |
 | tallies.py    | numbers of the tasks that children ran                                                    |
 | autoscaler.py | `--autoscale`                                                                             |

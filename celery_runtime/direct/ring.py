@@ -32,6 +32,12 @@ class Ring:
         self._counts[_WRITTEN] = written + len(data)  # last: what a killed child was writing was never there
         return True
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether there may be so much to read."""
+        written, read = self._counts
+        return 0 <= written - read <= self._room
+
     def read(self) -> Iterator[bytes]:
         """The parent's side: what was noted since the last look; nonsense where the child wrote over it."""
         written, read = self._counts

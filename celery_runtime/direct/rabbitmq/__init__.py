@@ -7,6 +7,8 @@
 | line.py     | what waits for a child: a queue in the kernel, of which all take                            |
 | source.py   | a child's side: take, report                                                                |
 | inlet.py    | the parent's side: what is held, and how it is settled                                      |
+| reports.py  | what it reports, in shared memory                                                           |
+| settlements.py | what RabbitMQ is told, at once or several together                                       |
 | unseen.py   | messages that a dead child may have taken                                                   |
 | requests.py | messages that the parent settles itself, as Celery's requests see them                      |
 | prefetch.py | how many messages are taken ahead                                                           |

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from celery_runtime.direct.rabbitmq import frames
@@ -19,11 +18,11 @@ from celery_runtime.direct.rabbitmq.orphan import Safe
 from celery_runtime.direct.rabbitmq.prefetch import Prefetch
 from celery_runtime.direct.rabbitmq.reading import Reading
 from celery_runtime.direct.rabbitmq.requests import message_of
+from celery_runtime.direct.rabbitmq.settlements import Settlements
 from celery_runtime.direct.rabbitmq.source import Source
 from celery_runtime.direct.rabbitmq.unseen import Unseen
 from celery_runtime.direct.slot import Field
 
-TOGETHER = 0.005  # seconds that an acknowledgement may wait for others
 LATER = 1.0  # seconds until a message whose task still runs is looked at again
 
 
@@ -49,11 +48,10 @@ class Inlet:
         self._connection = 0
         self._held: dict[int, bytes] = {}  # by delivery tag, as in the line
         self._queues: dict[str, str] = {}  # by consumer tag
-        self._settled: list[bytes] = []
+        self._settlements = Settlements()
         self._waiting: set[int] = set()  # for a task that still runs
         self._unseen = Unseen()
         self._left: dict[Any, str] = {}  # what a child had in hand when the connection broke
-        self._flushes = False  # in a moment, by the timer
 
     def source(self, ties: Any) -> Source:
         """For a child, in its own process."""
@@ -67,6 +65,7 @@ class Inlet:
         self.consumer, self._channel = consumer, consumer.task_consumer.channel
         self._amqp, number = self._channel.connection, self._channel.channel_id
         Reading(self._amqp, number, self._take)
+        self._settlements.attach(self._channel, consumer.timer)
         self.safe.leave(self._connection, number, self._amqp.transport.sock, self._amqp.heartbeat or 0)
         self.prefetch.begin(consumer.task_consumer, self.family.size)
 
@@ -131,28 +130,16 @@ class Inlet:
             if self._left.get(member) == f"{connection}.{tag}":  # not of an earlier task, told of late
                 self.departed.ended(member, settled=True)
         elif self._held.pop(tag, None) is not None:
-            self._settled.append(frames.settlement(self._channel.channel_id, tag, acknowledge=True))
+            self._settlements.add(tag, acknowledge=True)
 
     def flush_soon(self) -> None:
         """Send what was settled: at once if RabbitMQ waits for it, otherwise several together."""
-        if len(self._settled) >= self.prefetch.together:
-            self.flush()
-        elif self._settled and not self._flushes:
-            self._flushes = True
-            self.consumer.timer.call_after(TOGETHER, self._flush_late)
+        self._settlements.flush_soon(self.prefetch.together)
         self.line.flush()
-
-    def _flush_late(self) -> None:
-        self._flushes = False
-        with suppress(OSError):  # whoever reads the connection hears of its end
-            self.flush()
 
     def flush(self) -> None:
         """Send what was settled since the last time."""
-        if self._settled and self._channel is not None:
-            data, self._settled = b"".join(self._settled), []
-            self._amqp.transport.write(data)
-            self._amqp.bytes_sent += 1
+        self._settlements.flush()
         self.line.flush()
 
     def went_on(self, member: Any, *, settled: bool) -> None:
@@ -247,18 +234,17 @@ class Inlet:
         return int(number) if int(connection) == self._connection and int(number) in self._held else None
 
     def _settle(self, number: int, *, acknowledge: bool, requeue: bool = False) -> None:
-        channel = self._channel.channel_id
-        self._settled.append(frames.settlement(channel, number, acknowledge=acknowledge, requeue=requeue))
+        self._settlements.add(number, acknowledge=acknowledge, requeue=requeue)
         self.flush()
 
     def _forget(self) -> None:
         """The connection, with all its messages: from now on their tags are those of an earlier one."""
         self._connection += 1
         self.line.take_back()
-        for messages in (self._held, self._queues, self._settled, self._waiting):
+        for messages in (self._held, self._queues, self._waiting):
             messages.clear()
         self._unseen.clear()
-        self._flushes = False
+        self._settlements.detach()
         self.safe.empty()
         self._channel = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from math import isfinite
 
 from celery_runtime.direct.ring import Ring
 
@@ -29,8 +30,13 @@ class Reports:
 
     def read(self) -> Iterator[Report]:
         """The parent's side: what was reported since the last look. Raises ValueError where the child wrote over it."""
+        sound = self._ring.is_sound
         for note in self._ring.read():
             if len(note) != _REPORT.size:
                 raise ValueError(f"a report has {len(note)} bytes")
             connection, tag, seconds = _REPORT.unpack(note)
+            if not isfinite(seconds):
+                raise ValueError(f"a report has a task of {seconds} s")
             yield connection, tag, seconds
+        if not sound:
+            raise ValueError("there are more reports than fit")
