@@ -18,7 +18,7 @@ LOG_TAIL = 15  # lines of each container that are shown when a row does not hold
 
 def main():
     arguments = _arguments()
-    matrix = Matrix()
+    matrix = Matrix(arguments.nodes)
     try:
         plays = [
             play for play in itertools.product(arguments.rows, arguments.broker) if play[1] in ROWS[play[0]].brokers
@@ -36,6 +36,7 @@ def _arguments():
     parser.add_argument("--rows", type=_numbers, default="", metavar="1,5,8")
     parser.add_argument("--celery", choices=["runtime", "stock"], nargs="*", default=["runtime"])
     parser.add_argument("--off", default="", help="parts of the runtime to switch off, as RUNTIME_OFF")
+    parser.add_argument("--nodes", type=int, choices=[1, 3], default=1, help="of RabbitMQ, for rows that stop none")
     parser.add_argument("--short", action="store_true", help="the scaled-down numbers of `make test`")
     parser.add_argument("--logs", type=Path, help="a folder for every container's log")
     return parser.parse_args()

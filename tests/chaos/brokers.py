@@ -17,6 +17,10 @@ class Broker:
         self.container = container
         self.wait_until_up()
 
+    def variables(self):
+        """What a process needs to know of it, beside its address."""
+        return {}
+
     def stop(self):
         self.container.stop(timeout=30)
 

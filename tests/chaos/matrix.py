@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos import brokers
+from tests.chaos.clusters import RabbitMQTrio
 from tests.chaos.lab import Lab
 from tests.chaos.ledger import Ledger
 from tests.chaos.trial import Trial
@@ -50,18 +51,22 @@ def row(number, title, *, brokers=BROKERS, alone=False, measured=False):
 
 
 class Servers:
-    """The brokers and the ledger, each started when a row first asks for it."""
+    """The brokers and the ledger, each started when a row first asks for it. nodes: of RabbitMQ, 1 or 3."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, nodes):
         self.lab = lab
+        self.kinds = {
+            "redis": brokers.Redis,
+            "rabbitmq": RabbitMQTrio if nodes > 1 else brokers.RabbitMQ,
+            "ledger": Ledger,
+        }
         self._started = {}
         self._starting = threading.Lock()
 
     def __getitem__(self, name):
         with self._starting:
             if name not in self._started:
-                kinds = {"redis": brokers.Redis, "rabbitmq": brokers.RabbitMQ, "ledger": Ledger}
-                self._started[name] = kinds[name](self.lab)
+                self._started[name] = self.kinds[name](self.lab)
             return self._started[name]
 
     def brokers(self):
@@ -73,11 +78,11 @@ class Servers:
 
 
 class Matrix:
-    """Runs rows on servers that they share."""
+    """Runs rows on servers that they share. nodes: of RabbitMQ."""
 
-    def __init__(self):
+    def __init__(self, nodes=1):
         self.lab = Lab()
-        self.servers = Servers(self.lab)
+        self.servers = Servers(self.lab, nodes)
         self.beside = ThreadPoolExecutor(AT_ONCE)
         self.alone = ThreadPoolExecutor(1)
 

@@ -32,7 +32,7 @@ class Trial(Cast):
         self.account = Account(servers["ledger"], self.queue)
         self.outcome = Outcome(row.number, row.title, broker, celery)
         self.processes = []
-        self.variables = {}
+        self.variables = self.broker.variables()
         self.serve()
 
     def pick(self, *, short, full):
