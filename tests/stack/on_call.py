@@ -116,7 +116,10 @@ def beside(stack: Stack, folder: Path) -> Iterator[OnCall]:
             started.append(_start(stack, name, folder, f"127.0.0.1:{public}:{port}"))
         for url in urls.values():
             wait_for(f"{url}/-/ready", lambda url=url: _answers(f"{url}/-/ready"))
-        yield OnCall(stack, urls, "impatient", f"impatient-{ADDRESS}")
+        on_call = OnCall(stack, urls, "impatient", f"impatient-{ADDRESS}")
+        # A counter that rose before it was first seen has not risen.
+        wait_for("a look at every worker", lambda: on_call.query('min(up{job="worker"}) == 1'))
+        yield on_call
     finally:
         for container in started:
             run(["docker", "rm", "--force", "--volumes", container])
