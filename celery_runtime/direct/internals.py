@@ -16,6 +16,8 @@ import json
 import logging
 import time
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
@@ -126,6 +128,23 @@ def as_raised(error: Exception) -> ExceptionInfo:
         raise error
     except type(error):
         return ExceptionInfo()
+
+
+@contextmanager
+def current(callback: Any) -> Iterator[None]:
+    """Let the task of a request, of which `callback` is a method, know the request while it is told of its hard limit.
+
+    Celery's pools tell of a limit twice, as of any other failure with the request first: listeners look for it there.
+    """
+    request = getattr(callback, "__self__", None)
+    if not isinstance(request, Request):
+        yield
+        return
+    request.task.request_stack.push(request._context)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        request.task.request_stack.pop()
 
 
 def unix_time(monotonic: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from celery_runtime.direct import internals
 from celery_runtime.direct.orders import Order, Orders
 from celery_runtime.direct.pipe import pack
 
@@ -36,7 +37,10 @@ class Job:
         self._tell("error_callback", einfo)
 
     def on_timeout(self, soft: bool, limit: float) -> None:
-        self._tell("timeout_callback", soft, limit)
+        callback = self._callbacks.get("timeout_callback")
+        if callback is not None:
+            with internals.current(callback):
+                callback(soft, limit)
 
     @property
     def f(self) -> Job:

@@ -73,7 +73,8 @@ class Settling:
         subject = member.job or self._taken(member)
         member.job = member.request = None
         if subject is not None:
-            subject.on_timeout(False, limit)
+            with internals.current(subject.on_timeout):
+                subject.on_timeout(False, limit)
             if hasattr(subject, "acknowledged"):
                 _count_start(subject)
 

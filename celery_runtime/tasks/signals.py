@@ -50,7 +50,7 @@ def _give_up(sender: Any, facts: dict[str, Any], exception: BaseException, fallb
 def _failed(sender: Any, exception: BaseException, task_id: str, **_: Any) -> None:
     request = sender.request
     if isinstance(exception, TimeLimitExceeded) and not request.id:
-        return  # Celery tells of it twice, first as of any other failure, with the request
+        return  # Celery's pools tell of it twice, first as of any other failure, with the request
     # Of a task that was killed, the main process tells; the request there is that of no task.
     facts = _facts(sender.name, request if request.id else None, task_id)
     _give_up(sender, facts, exception, False)

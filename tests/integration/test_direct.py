@@ -61,6 +61,22 @@ def test_every_way_in_which_a_task_ends(producer, worker, ledger):
             run(producer, name, *args)
 
 
+@pytest.mark.parametrize("rate", [None, "50/s"])
+def test_a_time_limit_is_told_once_with_its_queue(producer, worker, rate):
+    """A task with a rate limit runs as a job of Celery's own request, any other as a message of the child."""
+    producer.control.rate_limit("directapp.stubborn", rate, reply=True, limit=1, timeout=10)
+    try:
+        slow = task(producer, "stubborn").apply_async()
+        with pytest.raises(TimeLimitExceeded):
+            slow.get(timeout=30)
+        told = f"task failed: task_id={slow.id} "
+        worker.wait(lambda: told in worker.log(), "the failure to be told")
+        assert worker.log().count(told) == 1
+        assert f"{told}name=directapp.stubborn queue=anyapp attempt=1 " in worker.log()
+    finally:
+        producer.control.rate_limit("directapp.stubborn", None, reply=True, limit=1, timeout=10)
+
+
 def test_what_is_not_to_be_acknowledged_is_parked(producer, worker):
     before = parked(producer)
     with pytest.raises(ValueError, match="as asked"):
