@@ -79,7 +79,7 @@ class RedisPair(Redis):
 
 
 class RabbitMQTrio(RabbitMQ):
-    """Three nodes; `container` is one that runs."""
+    """Three nodes; `container` is one that runs. port: of 127.0.0.1, of the first."""
 
     def __init__(self, lab):
         self.nodes = {}
@@ -92,9 +92,11 @@ class RabbitMQTrio(RabbitMQ):
         env = {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": cookie, "RABBITMQ_CTL_ERL_ARGS": cookie}
         for name in names:
             self.nodes[name] = lab.run(
-                "rabbitmq", None, name, files=files, env=env, user="rabbitmq", hostname=name, aliases=[name]
+                "rabbitmq", None, name, files=files, env=env, user="rabbitmq", hostname=name, aliases=[name], port=5672
             )
         self.container = self.nodes[names[0]]
+        self.container.reload()
+        self.port = int(self.container.ports["5672/tcp"][0]["HostPort"])
         until(self._is_complete, "three nodes in one cluster", 180, pause=2)
 
     def variables(self):

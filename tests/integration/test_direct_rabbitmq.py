@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 
 import psutil
 import pytest
 
+from tests.chaos.clusters import RabbitMQTrio
+from tests.chaos.lab import Lab
 from tests.integration.conftest import ROOT, until
 from tests.integration.direct_worker import (
     kill_child_with_the_victim,
@@ -22,10 +25,27 @@ LIMIT = 5  # deliveries, by default
 STOP = 15  # seconds on a busy machine; tests/chaos measures how quick it is
 
 
+@pytest.fixture(scope="module", params=["one node", pytest.param("three nodes", marks=pytest.mark.slow)])
+def broker(request):
+    """A container of RabbitMQ, and the variables of a worker that is connected to it."""
+    if request.param == "one node":
+        yield request.getfixturevalue("rabbitmq")[0], request.getfixturevalue("on_rabbitmq")
+        return
+    on_redis = request.getfixturevalue("on_redis")
+    with closing(Lab()) as lab:
+        nodes = RabbitMQTrio(lab)
+        password = lab.secrets / "rabbitmq_password"
+        url = f"amqp://celery@127.0.0.1:{nodes.port}/celery"
+        yield (
+            nodes.container,
+            on_redis | {"BROKER": "rabbitmq", "RABBITMQ_URL": url, "RABBITMQ_PASSWORD_FILE": str(password)},
+        )
+
+
 @pytest.fixture
-def environment(on_rabbitmq, rabbitmq):
-    yield on_rabbitmq
-    rabbitmq[0].exec_run(["rabbitmqctl", "-q", "-p", "celery", "purge_queue", "anyapp"])
+def environment(broker):
+    yield broker[1]
+    broker[0].exec_run(["rabbitmqctl", "-q", "-p", "celery", "purge_queue", "anyapp"])
 
 
 @pytest.fixture
@@ -59,13 +79,13 @@ def until_settled(worker, producer):
     assert not depth(producer)
 
 
-def test_connections_that_are_cut_cost_no_task_and_repeat_none(worker, producer, ledger, rabbitmq):
+def test_connections_that_are_cut_cost_no_task_and_repeat_none(worker, producer, ledger, broker):
     long = [task(producer, "sleep", 4).apply_async()]
     short = [task(producer, "sleep", 0.05).apply_async() for _ in range(60)]
     for _ in range(3):
         wanted = len(lines(ledger)) + 8
         worker.wait(lambda wanted=wanted: len(lines(ledger)) > wanted, "tasks to run")
-        cut = rabbitmq[0].exec_run(["rabbitmqctl", "-q", "close_all_connections", "cut"])
+        cut = broker[0].exec_run(["rabbitmqctl", "-q", "close_all_connections", "cut"])
         assert cut.exit_code == 0, cut.output
 
     assert len([each.get(timeout=60) for each in long + short]) == 61
@@ -159,11 +179,11 @@ def test_short_tasks_are_taken_ahead_and_given_back_when_one_takes_long(
     assert all(runs(ledger, each.id) == {"start": 1} for each in long)  # until now
 
 
-def test_a_rabbitmq_without_memory_gives_out_what_it_has_and_loses_nothing(worker, producer, ledger, rabbitmq):
+def test_a_rabbitmq_without_memory_gives_out_what_it_has_and_loses_nothing(worker, producer, ledger, broker):
     """It refuses what is published: a task that sends one waits with it, and its connection is another."""
 
     def control(*command):
-        result = rabbitmq[0].exec_run(["rabbitmqctl", "-q", *command])
+        result = broker[0].exec_run(["rabbitmqctl", "-q", *command])
         assert result.exit_code == 0, result.output
 
     tasks = [task(producer, "sleep", 0.05).apply_async() for _ in range(100)]
