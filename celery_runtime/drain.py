@@ -18,12 +18,13 @@ from celery.apps.worker import on_cold_shutdown
 from celery.utils.log import get_logger
 from celery.worker import state
 
+from celery_runtime.dead_letters.boxes import is_rabbitmq
 from celery_runtime.health import Pulse, State
 from celery_runtime.queues import Queue
 from celery_runtime.unstarted import keep_results, show_running, withdraw_all
 
 LOOK = 0.1  # seconds between two looks at what is still held
-IN_FLIGHT = 1.2  # seconds; without claims kombu's BRPOP waits up to 1 s, and what it pops must come back first
+IN_FLIGHT = 1.2  # seconds; on Redis without claims kombu's BRPOP waits up to 1 s, and what it pops must come back first
 log = get_logger(__name__)
 
 
@@ -71,6 +72,8 @@ class Drain:
         """Whether no message can arrive any more and no acknowledgement is on its way."""
         if not getattr(consumer.pool, "is_quiet", True):
             return False
+        if is_rabbitmq(consumer.connection):  # which delivers nothing after its answer to the cancel
+            return True
         quiet = getattr(consumer.task_consumer.channel, "quiet", None)
         return now - self.cancelled > IN_FLIGHT if quiet is None else bool(quiet)
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from celery.canvas import Signature
 
+from celery_runtime.dead_letters.boxes import box_of
 from tests.integration.runtime_worker import RuntimeWorker
 
 QUEUES = "[queues.anyapp]\npool = 'direct'\nconcurrency = 2\ntime_limit = 60\n{}\n"
@@ -46,6 +47,12 @@ def lines(ledger):
 
 def runs(ledger, task_id):
     return Counter(what for what, which, _ in lines(ledger) if which == task_id)
+
+
+def parked(producer):
+    """The ids of the tasks whose messages are dead letters."""
+    with producer.connection_for_read() as connection, box_of(connection, "anyapp") as box:
+        return {letter.task_id for letter in box.letters()}
 
 
 def pids(worker):

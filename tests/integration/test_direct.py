@@ -12,8 +12,7 @@ from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError, TimeLimitExceeded, WorkerLostError
 from celery.exceptions import TimeoutError as StillWaitingError
 
-from celery_runtime.dead_letters.boxes import box_of
-from tests.integration.direct_worker import lines, pids, producing, run, runs, started, task
+from tests.integration.direct_worker import lines, parked, pids, producing, run, runs, started, task
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +81,6 @@ def test_what_is_not_to_be_acknowledged_is_parked(producer, worker):
     with pytest.raises(ValueError, match="as asked"):
         failing.get(timeout=30)
     worker.wait(lambda: failing.id in parked(producer), "it to be parked")
-
-
-def parked(producer):
-    """The ids of the tasks whose messages are dead letters."""
-    with producer.connection_for_read() as connection, box_of(connection, "anyapp") as box:
-        return {letter.task_id for letter in box.letters()}
 
 
 def test_the_log_tells_of_receipt_and_end_as_stocks_does(producer, worker):

@@ -15,6 +15,7 @@ from tests.integration.direct_worker import (
     kill_child_with_the_victim,
     kill_children_under_load,
     lines,
+    parked,
     producing,
     runs,
     started,
@@ -219,11 +220,7 @@ def test_what_is_put_back_at_each_delivery_is_parked_after_the_limit_and_its_nei
     neighbours = [task(producer, "deliveries").apply_async() for _ in range(12)]
     assert {tuple(each.get(timeout=60)) for each in neighbours} == {(0, False)}
 
-    def parked():
-        with producer.connection_for_read() as connection:
-            return connection.default_channel.queue_declare("dead.anyapp", passive=True).message_count
-
-    worker.wait(parked, "it to be parked")
+    worker.wait(lambda: poison.id in parked(producer), "it to be parked")
     assert runs(ledger, poison.id) == {"start": LIMIT}
 
 
