@@ -141,17 +141,19 @@ def test_what_runs_when_the_parent_is_killed_ends_and_is_not_repeated(environmen
     assert {each.id: runs(ledger, each.id) for each in tasks} == {each.id: {"start": 1, "end": 1} for each in tasks}
 
 
-def test_a_stop_under_load_ends_what_runs_and_begins_nothing(worker, producer, ledger):
-    for _ in range(100):
-        task(producer, "sleep", 0.1).apply_async()
+@pytest.mark.parametrize(("seconds", "many"), [(0.1, 100), (0.002, 1500)])
+def test_a_stop_under_load_ends_what_runs_and_begins_nothing(worker, producer, ledger, seconds, many):
+    """Also while short tasks are taken ahead and acknowledged together."""
+    for _ in range(many):
+        task(producer, "sleep", seconds).apply_async()
     worker.wait(lambda: len(lines(ledger)) > 10, "tasks to run")
 
     worker.process.terminate()
     assert worker.process.wait(STOP) == 0
 
     count = Counter(what for what, _, _ in lines(ledger))
-    assert count["start"] == count["end"] < 100
-    assert depth(producer) == 100 - count["end"]
+    assert count["start"] == count["end"] < many
+    assert depth(producer) == many - count["end"]
 
 
 def test_a_message_of_any_size(environment, ledger):

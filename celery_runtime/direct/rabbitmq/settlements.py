@@ -32,6 +32,11 @@ class Settlements:
         self._waiting.clear()
         self._connection, self._is_due = None, False
 
+    @property
+    def are_waiting(self) -> bool:
+        """Whether there are some that RabbitMQ was not told of."""
+        return bool(self._waiting)
+
     def add(self, tag: int, *, acknowledge: bool, requeue: bool = False) -> None:
         """Note an acknowledgement, or a rejection."""
         self._waiting.append(settlement(self._channel, tag, acknowledge=acknowledge, requeue=requeue))

@@ -90,3 +90,11 @@ def test_a_timer_that_meets_a_broken_connection_leaves_that_to_its_reader(settle
     settlements.add(2, acknowledge=True)
     with pytest.raises(OSError):  # noqa: PT011 -- any
         settlements.flush()
+
+
+def test_what_rabbitmq_was_not_told_of_waits(settlements, wire):
+    settlements.add(1, acknowledge=True)
+    settlements.flush_soon(16)
+    assert settlements.are_waiting and not wire.written
+    wire.due.pop()()
+    assert not settlements.are_waiting and wire.written == [frames(1)]
