@@ -92,7 +92,8 @@ def full_load_with_kills(trial):
         other.start()
     trial.settle(600)
     first, last = footprints[0], footprints[-1]
-    trial.remark(f"{kills} children and {rounds} workers; MiB, open files, keys: {first} to {last}")
+    memory = ", ".join(f"{each[0]:.1f}" for each in footprints)
+    trial.remark(f"{kills} children and {rounds} workers; open files, keys: {first[1:]} to {last[1:]}; MiB: {memory}")
     for what, before, after in zip(("memory", "open files", "keys"), first, last, strict=True):
         trial.expect(after <= before * GROWTH + 5, f"{what} grew from {before} to {after}")
     trial.judge(lost=0, doubled=kills + rounds * trial.concurrency)
