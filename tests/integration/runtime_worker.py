@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from celery import Celery
@@ -69,6 +71,8 @@ class RuntimeWorker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        with suppress(ProcessLookupError):  # children that outlive their parent hold its name on RabbitMQ
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def get(self, path, **headers):
         """Status and text of the health server's answer; 0 without one."""
