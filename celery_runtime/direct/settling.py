@@ -28,6 +28,7 @@ class Settling:
     def __init__(self, consumer: Any, custody: Any) -> None:
         self.consumer = consumer
         self.custody = custody
+        self._classes: dict[str, Any] = {}  # of requests, by the name of their task: a class is garbage for long
 
     # -- messages that a child handed over
 
@@ -149,7 +150,7 @@ class Settling:
         except (MalformedError, KeyError) as error:
             log.error("direct: what a child had in hand is no message: %s", error)  # noqa: TRY400
             return None
-        request = internals.request_class(task, consumer)(
+        request = self._class_of(task)(
             message,
             on_ack=promise(consumer.call_soon_ack, (message.ack_log_error,)),
             on_reject=promise(consumer.call_soon_ack, (message.reject_log_error,)),
@@ -166,6 +167,11 @@ class Settling:
         _uncount_receipt(request)
         internals.accept(request, pid, began)
         return request
+
+    def _class_of(self, task: Any) -> Any:
+        if task.name not in self._classes:
+            self._classes[task.name] = internals.request_class(task, self.consumer)
+        return self._classes[task.name]
 
 
 def _uncount_receipt(request: Any) -> None:

@@ -100,7 +100,11 @@ class Inlet:
     @property
     def is_quiet(self) -> bool:
         """Whether everything is settled, and RabbitMQ told so."""
-        return not self._held and not self._settlements.are_waiting and not any(member.is_busy for member in self.family.members)
+        return (
+            not self._held
+            and not self._settlements.are_waiting
+            and not any(member.is_busy for member in self.family.members)
+        )
 
     def prefetched(self) -> int:
         """Messages that wait for a child, or that one has not begun."""
