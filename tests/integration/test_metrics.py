@@ -242,6 +242,7 @@ def test_a_lost_connection_is_counted_and_what_it_cost(start, broker, request, m
     samples = scrape(worker)
     assert samples.get(("celery_tasks_redelivered_total", "anyapp", "anyapp.sleep"), 0) == again
     assert samples["celery_tasks_started_total", "anyapp", "anyapp.sleep"] == 1 + again
+    worker.wait(lambda: scrape(worker)["celery_prefetched",] == 0, "the second delivery to be settled")
     producer.close()
 
 
