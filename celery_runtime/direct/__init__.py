@@ -11,9 +11,9 @@ code decides, and where a child fetches it again as a job once it is due.
 | module        | what it is for                                                                            |
 |---------------|-------------------------------------------------------------------------------------------|
 | pool.py       | the pool as Celery knows it: start, apply, grow, stop                                     |
+| brokers.py    | what it asks of a broker, which redis/ and rabbitmq/ answer                               |
 | child.py      | the loop of a child: claim, run, settle                                                   |
 | plain.py      | which messages a child may run itself                                                     |
-| redis.py      | the step and its script on Redis                                                          |
 | slot.py       | what one child shows its parent, in shared memory; the message in its hand                |
 | merging.py    | a result that waits for the step                                                          |
 | orders.py     | what the parent tells all children, in shared memory                                      |
@@ -23,7 +23,6 @@ code decides, and where a child fetches it again as a job once it is due.
 | jobs.py       | requests that the parent has judged and a child runs                                      |
 | family.py     | forking, waking and burying children                                                      |
 | supervisor.py | time limits, lost children, leases                                                        |
-| custody.py    | what Redis is told of messages in the hands of children; on RabbitMQ, rabbitmq/ does that |
 | settling.py   | a child's message as a request of Celery's, for everything that its child cannot settle   |
 | ring.py       | notes on their way from a child to its parent, in shared memory                           |
 | events.py     | events of the tasks that children ran, through shared memory                              |

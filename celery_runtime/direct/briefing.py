@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery_runtime.direct import internals
+from celery_runtime.direct.brokers import Custody
 from celery_runtime.direct.family import Family
 from celery_runtime.direct.orders import Order, Orders, TaskOrder
 
@@ -22,7 +23,7 @@ class Briefing:
         self._is_listened_to = internals.somebody_hears_of_receipts()
         self._tasks = [self._order(name) for name in self.orders.tasks]
 
-    def give(self, consumer: Any, custody: Any, *, may_claim: bool) -> None:
+    def give(self, consumer: Any, custody: Custody, *, may_claim: bool) -> None:
         """Write the orders anew, and wake everybody when there is more to do than before."""
         numbers = self.orders.numbers
         if self._is_listened_to != internals.somebody_hears_of_receipts():

@@ -19,13 +19,13 @@ from celery.utils.log import get_logger
 
 from celery_runtime import results
 from celery_runtime.direct import internals
+from celery_runtime.direct.brokers import Claimed, Finished, LostError, Source
 from celery_runtime.direct.events import Recorder
 from celery_runtime.direct.merging import Merging
 from celery_runtime.direct.orders import Order, Orders
 from celery_runtime.direct.pipe import ChildEnd, Kind, unpack
 from celery_runtime.direct.plain import Reader, Work
 from celery_runtime.direct.rabbitmq.reports import Reports
-from celery_runtime.direct.redis import Claimed, Finished, LostError
 from celery_runtime.direct.ring import Ring
 from celery_runtime.direct.slot import Field, Slot
 from celery_runtime.direct.tallies import Tallies
@@ -53,7 +53,7 @@ class Ties(NamedTuple):
     pipe: ChildEnd
     events: Ring
     reports: Reports
-    source: Callable[[Any], Any]
+    source: Callable[[Any], Source]
 
 
 class _SignalledError(Exception):

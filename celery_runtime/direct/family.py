@@ -15,6 +15,7 @@ from celery.utils.log import get_logger
 
 from celery_runtime import metrics
 from celery_runtime.direct import events
+from celery_runtime.direct.brokers import Custody
 from celery_runtime.direct.child import Child, Terms, Ties
 from celery_runtime.direct.orders import Orders
 from celery_runtime.direct.pipe import ParentEnd, pair
@@ -35,7 +36,7 @@ class Member:
     job: what it runs for its parent. request, sequence: the request that stands for what it runs itself.
     """
 
-    def __init__(self, index: int, custody: Any) -> None:
+    def __init__(self, index: int, custody: Custody) -> None:
         self.index = index
         self.custody = custody
         self.slot = Slot(SIZE)
@@ -100,7 +101,7 @@ class Family:
 
     on_birth: Callable[[Member], None]
     on_death: Callable[[Member], None]
-    custody: Any  # which makes the source of a child's messages
+    custody: Custody  # which makes the source of a child's messages
 
     def __init__(self, app: Any, hostname: str, orders: Orders, terms: Terms) -> None:
         self.app = app

@@ -7,8 +7,8 @@ from typing import Any
 from celery import states
 
 from celery_runtime.direct import internals
+from celery_runtime.direct.brokers import Source
 from celery_runtime.direct.plain import Work
-from celery_runtime.direct.redis import Source
 from celery_runtime.direct.slot import Field, Slot
 from celery_runtime.results import Pending
 

@@ -14,13 +14,14 @@ from celery.utils.log import get_logger
 from celery_runtime import metrics, task_metrics
 from celery_runtime.direct import events, internals
 from celery_runtime.direct.briefing import Briefing
+from celery_runtime.direct.brokers import Custody
 from celery_runtime.direct.child import Terms
 from celery_runtime.direct.conversation import Conversation
-from celery_runtime.direct.custody import Custody
 from celery_runtime.direct.family import Family, Member
 from celery_runtime.direct.jobs import Job, Jobs
 from celery_runtime.direct.orders import Orders
-from celery_runtime.direct.rabbitmq.inlet import Inlet
+from celery_runtime.direct.rabbitmq.custody import RabbitMQCustody
+from celery_runtime.direct.redis.custody import RedisCustody
 from celery_runtime.direct.refusals import refuse_what_it_cannot
 from celery_runtime.direct.settling import Settling
 from celery_runtime.direct.supervisor import TICK, Supervisor
@@ -57,7 +58,9 @@ class Pool(BasePool):  # type: ignore[misc]
         self.terms = terms
         self.family = Family(app, options["initargs"][1], self.orders, terms)
         self.family.on_birth, self.family.on_death = self._listen, self._stop_listening
-        self.custody = self.family.custody = Inlet(app, self.family) if _is_on_rabbitmq(app) else Custody(app, self)
+        on_rabbitmq = scheme(app.conf.broker_url).startswith("amqp")
+        self.custody: Custody = RabbitMQCustody(app, self.family) if on_rabbitmq else RedisCustody(app, self)
+        self.family.custody = self.custody
         self.briefing = Briefing(app, self.orders, self.family)
         self.conversation = Conversation(self.jobs)
         self.supervisor = Supervisor(self.family, self.conversation.hear)
@@ -273,7 +276,3 @@ class Pool(BasePool):  # type: ignore[misc]
             "max-tasks-per-child": self.terms.max_tasks or "N/A",
             "timeouts": (self.terms.soft, self.terms.hard),
         }
-
-
-def _is_on_rabbitmq(app: Any) -> bool:
-    return scheme(app.conf.broker_url).startswith("amqp")

@@ -15,6 +15,7 @@ from celery.worker import state
 from vine import promise
 
 from celery_runtime.direct import internals
+from celery_runtime.direct.brokers import Custody
 from celery_runtime.direct.family import Member
 from celery_runtime.direct.slot import DamagedError, Look
 from celery_runtime.redis_transport.messages import MalformedError
@@ -25,7 +26,7 @@ log = get_logger(__name__)
 class Settling:
     """consumer: the worker's. custody: what the broker needs to be told about the messages."""
 
-    def __init__(self, consumer: Any, custody: Any) -> None:
+    def __init__(self, consumer: Any, custody: Custody) -> None:
         self.consumer = consumer
         self.custody = custody
         self._classes: dict[str, Any] = {}  # of requests, by the name of their task: a class is garbage for long

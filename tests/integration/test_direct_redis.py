@@ -14,7 +14,7 @@ import pytest
 from celery import group
 from redis import Redis
 
-from celery_runtime.direct.redis import STEP_SHA
+from celery_runtime.direct.redis.source import STEP_SHA
 from tests.integration.direct_worker import (
     kill_child_with_the_victim,
     kill_children_under_load,

@@ -6,7 +6,7 @@
 | frames.py   | AMQP's frames, as far as deliveries and their settlement need them                          |
 | line.py     | what waits for a child: a queue in the kernel, of which all take                            |
 | source.py   | a child's side: take, report                                                                |
-| inlet.py    | the parent's side: what is held, and how it is settled                                      |
+| custody.py  | the parent's side: what is held, and how it is settled                                      |
 | reports.py  | what it reports, in shared memory                                                           |
 | settlements.py | what RabbitMQ is told, at once or several together                                       |
 | unseen.py   | messages that a dead child may have taken                                                   |

@@ -1,6 +1,6 @@
 """A message that the parent settles itself, as Celery's requests see it.
 
-It has the inlet for its channel, and a delivery tag that names the connection too: what is said about a message of a
+It has the custody for its channel, and a delivery tag that names the connection too: what is said about a message of a
 connection that was lost is said to nobody.
 """
 

@@ -13,13 +13,13 @@ from typing import Any
 from celery import Celery
 from celery.utils.log import get_logger
 
+from celery_runtime.direct.brokers import Claimed, Finished, Source
 from celery_runtime.direct.pipe import ChildEnd, Kind
 from celery_runtime.direct.rabbitmq import frames
 from celery_runtime.direct.rabbitmq.line import Line, unwrap
 from celery_runtime.direct.rabbitmq.marks import Marks, State
 from celery_runtime.direct.rabbitmq.orphan import Parent, Safe
 from celery_runtime.direct.rabbitmq.reports import Reports
-from celery_runtime.direct.redis import Claimed, Finished
 from celery_runtime.direct.slot import Slot
 from celery_runtime.redis_transport.messages import MalformedError
 
@@ -28,7 +28,7 @@ FULL = 0.01  # seconds until a full ring is tried again: the parent stands still
 log = get_logger(__name__)
 
 
-class Source:
+class RabbitMQSource(Source):
     """line, safe, ties: shared with the parent, which may end before this process."""
 
     keeps = False  # a message: the parent has it

@@ -13,7 +13,7 @@ from celery.worker.request import Request
 from celery_runtime.direct import internals
 from celery_runtime.direct.orders import Orders, TaskOrder
 from celery_runtime.direct.plain import Reader
-from celery_runtime.direct.redis import Source
+from celery_runtime.direct.redis.source import RedisSource
 
 
 def nothing():
@@ -31,7 +31,7 @@ def app():
 @pytest.fixture
 def reader(app):
     orders = Orders(["add"])
-    reader = Reader({"add": app.tasks["add"]}, Source.parse, orders, "worker@host", (20.0, 30.0))
+    reader = Reader({"add": app.tasks["add"]}, RedisSource.parse, orders, "worker@host", (20.0, 30.0))
     reader.said = [TaskOrder(True, 0, 0)]
     return reader
 

@@ -17,6 +17,7 @@ from celery import Celery
 from kombu.utils.encoding import bytes_to_str
 from redis.exceptions import NoScriptError, RedisError
 
+from celery_runtime.direct.brokers import Claimed, Finished, LostError, Source
 from celery_runtime.direct.pipe import ChildEnd, Kind
 from celery_runtime.redis_transport.messages import parse
 from celery_runtime.redis_transport.scripts import CLOCK, RECORD, TAG, sha1
@@ -77,25 +78,6 @@ STEP_SHA = sha1(STEP)
 LOOK = 30.0  # seconds after which a child looks for messages though nobody woke it
 
 
-class LostError(Exception):
-    """Redis did not answer, or not as it should: whether the step was taken is not known, and it can be repeated."""
-
-
-class Finished(NamedTuple):
-    """A message that is settled with the next step. Either part may be missing."""
-
-    queue: str
-    tag: str
-    result: Pending | None
-
-
-class Claimed(NamedTuple):
-    queue: str
-    tag: str
-    raw: bytes
-    fresh: bool  # False when so much time went by that another worker may have it
-
-
 class _Plan(NamedTuple):
     """The arguments of STEP that only depend on its queues."""
 
@@ -104,7 +86,7 @@ class _Plan(NamedTuple):
     values: list[Any]
 
 
-class Source:
+class RedisSource(Source):
     """The queues that one child consumes.
 
     pipe: to the parent, which wakes it.

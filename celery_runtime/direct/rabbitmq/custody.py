@@ -11,6 +11,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from celery_runtime.direct.brokers import Custody
+from celery_runtime.direct.child import Ties
+from celery_runtime.direct.family import Family, Member
 from celery_runtime.direct.rabbitmq import frames
 from celery_runtime.direct.rabbitmq.departed import Departed, Task, task_in
 from celery_runtime.direct.rabbitmq.line import Line, unwrap, wrap
@@ -19,23 +22,23 @@ from celery_runtime.direct.rabbitmq.prefetch import Prefetch
 from celery_runtime.direct.rabbitmq.reading import Reading
 from celery_runtime.direct.rabbitmq.requests import message_of
 from celery_runtime.direct.rabbitmq.settlements import Settlements
-from celery_runtime.direct.rabbitmq.source import Source
+from celery_runtime.direct.rabbitmq.source import RabbitMQSource
 from celery_runtime.direct.rabbitmq.unseen import Unseen
 from celery_runtime.direct.slot import Field
 
 LATER = 1.0  # seconds until a message whose task still runs is looked at again
 
 
-class Inlet:
+class RabbitMQCustody(Custody):
     """family: the pool's, whose slots tell what each child has in hand.
 
     A tag is text: the number of the connection, a dot, RabbitMQ's delivery tag.
     """
 
-    feeds = True  # the children feed on the line
+    feeds = True
     no_ack_consumers = None  # as the channel of a message
 
-    def __init__(self, app: Any, family: Any) -> None:
+    def __init__(self, app: Any, family: Family) -> None:
         self.app = app
         self.family = family
         self.line = Line()
@@ -51,16 +54,14 @@ class Inlet:
         self._settlements = Settlements()
         self._waiting: set[int] = set()  # for a task that still runs
         self._unseen = Unseen()
-        self._left: dict[Any, str] = {}  # what a child had in hand when the connection broke
+        self._left: dict[Member, str] = {}  # what a child had in hand when the connection broke
 
-    def source(self, ties: Any) -> Source:
-        """For a child, in its own process."""
-        return Source(self.app, self.line, self.safe, ties)
+    def source(self, ties: Ties) -> RabbitMQSource:
+        return RabbitMQSource(self.app, self.line, self.safe, ties)
 
     # -- the connection
 
     def attach(self, consumer: Any) -> None:
-        """Read for a consumer that is connected and does not consume yet."""
         self._forget()
         self.consumer, self._channel = consumer, consumer.task_consumer.channel
         self._amqp, number = self._channel.connection, self._channel.channel_id
@@ -70,14 +71,13 @@ class Inlet:
         self.prefetch.begin(consumer.task_consumer, self.family.size)
 
     def lose(self) -> None:
-        """The connection broke: let no child begin what is delivered again, and remember what they run."""
+        # No child may begin what is delivered again, and what runs is remembered.
         running = list(self._running())
         self._left.update((member, look.tag) for member, look in self.family.looks() if look.held)
         self._forget()
         self.departed.add(running)
 
     def tick(self) -> None:
-        """Ten times a second."""
         if self._channel is None or not self.consumer.task_consumer:
             return
         looks = [look for _, look in self.family.looks()]
@@ -93,7 +93,6 @@ class Inlet:
                 self.line.wake()
 
     def give_back(self) -> None:
-        """Return to RabbitMQ what no child has begun."""
         for message in self.line.take_back():
             self.basic_reject(unwrap(message)[1], requeue=True)
 
@@ -112,23 +111,20 @@ class Inlet:
         return max(len(self._held) - begun, 0)
 
     def queues(self) -> list[str]:
-        """What is consumed."""
-        return sorted(self.consumer.task_consumer._active_tags)  # noqa: SLF001 -- kombu's, as above
+        return sorted(self.consumer.task_consumer._active_tags)  # noqa: SLF001 -- kombu's, as in `_queue_of`
 
     def has_room(self) -> bool:
         """RabbitMQ keeps the limit."""
         return True
 
     def wake(self) -> None:
-        """Let one child that waits look at its orders."""
         self.line.wake()
 
     nudge = wake
 
     # -- what children say
 
-    def done(self, member: Any, connection: int, tag: int, runtime: float) -> None:
-        """A message was run in `runtime` seconds, and needs nothing but its acknowledgement, with the next `flush`."""
+    def done(self, member: Member, connection: int, tag: int, runtime: float) -> None:
         self.prefetch.count(runtime)
         if connection != self._connection:
             if self._left.get(member) == f"{connection}.{tag}":  # not of an earlier task, told of late
@@ -142,12 +138,10 @@ class Inlet:
         self.line.flush()
 
     def flush(self) -> None:
-        """Send what was settled since the last time."""
         self._settlements.flush()
         self.line.flush()
 
-    def went_on(self, member: Any, *, settled: bool) -> None:
-        """A child has something else in hand than when the connection broke."""
+    def went_on(self, member: Member, *, settled: bool) -> None:
         self.departed.ended(member, settled=settled)
 
     def later(self, queue: str, tag: str, raw: bytes) -> None:
@@ -166,7 +160,6 @@ class Inlet:
     # -- what the parent does about messages in their hands
 
     def deliver(self, queue: str, tag: str, raw: bytes) -> None:
-        """Let the worker receive a message as if nobody had taken it on its way."""
         number = self._number(tag)
         if number is not None:
             for frame in frames.split(raw):
@@ -174,29 +167,21 @@ class Inlet:
             self._held.pop(number, None)  # the worker's from now on; before, `let_go` can give it back
 
     def hand_back(self, queue: str, tag: str) -> None:
-        """Let another child have what a dead one had in hand, and may have run."""
         number = self._number(tag)
         if number is not None:
             self.line.put(wrap(queue, tag, frames.as_redelivered(unwrap(self._held[number])[2])))
 
     def let_go(self, tag: str) -> None:
-        """Give back a message that could not be dealt with."""
         self.basic_reject(tag, requeue=True)
 
-    def forget(self, tag: str) -> None:
-        """Its child settled it, and says so itself."""
-
     def acknowledge(self, queue: str, tag: str) -> None:
-        """In the place of a dead child, that had run it."""
         self.basic_ack(tag)
 
-    def raw(self, member: Any, tag: str) -> bytes | None:
-        """The message with this tag; None when it is settled, or of an earlier connection."""
+    def raw(self, member: Member, tag: str) -> bytes | None:
         number = self._number(tag)
         return None if number is None else unwrap(self._held[number])[2]
 
     def message(self, queue: str, tag: str, raw: bytes) -> Any:
-        """The same as kombu has it. Raises MalformedError."""
         return message_of(queue, tag, raw, self)
 
     def basic_ack(self, tag: str, multiple: bool = False) -> None:
@@ -211,7 +196,7 @@ class Inlet:
             del self._held[number]
             self._settle(number, acknowledge=False, requeue=requeue)
 
-    def lost(self, member: Any) -> None:
+    def lost(self, member: Member) -> None:
         """A child died. It may have taken a message, and not have come so far as to show it."""
         self.departed.ended(member, settled=False)
         if self._held:
@@ -252,14 +237,14 @@ class Inlet:
         self.safe.empty()
         self._channel = None
 
-    def _hands(self) -> Iterator[tuple[Any, int]]:
+    def _hands(self) -> Iterator[tuple[Member, int]]:
         """Each child that has a message in hand, and which."""
         for member, look in self.family.looks():
             number = self._number(look.tag) if look.held else None
             if number is not None:
                 yield member, number
 
-    def _running(self) -> Iterator[tuple[Any, Task]]:
+    def _running(self) -> Iterator[tuple[Member, Task]]:
         for member, number in self._hands():
             yield member, self._task(self._held[number])
         for member in self.family.members:
