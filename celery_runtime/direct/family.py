@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -132,6 +133,7 @@ class Family:
         member.slot.clear()
         parent, child_end = pair()
         worker_before_create_process.send(sender=self)
+        gc.collect()  # as Celery's own pool does, of what dead children left in cycles; what is frozen is not looked at
         process = ForkContext().Process(target=self._be_child, args=(member, child_end), daemon=True)
         process.index = member.index
         process.name = process.name.replace("Process", "PoolWorker")

@@ -29,7 +29,7 @@ class Settling:
     def __init__(self, consumer: Any, custody: Custody) -> None:
         self.consumer = consumer
         self.custody = custody
-        self._classes: dict[str, Any] = {}  # of requests, by the name of their task: a class is garbage for long
+        self._classes: dict[str, Any] = {}  # of requests, by the name of their task
 
     # -- messages that a child handed over
 

@@ -57,7 +57,7 @@ def settling():
 
 
 def test_the_requests_of_a_task_share_one_class(settling, member):
-    """A class for each was 40 KB of garbage for each child that was killed: 12 MB in half an hour."""
+    """As in Celery, whose strategies make it once."""
     shown = []
     for tag in "12":
         member.slot.hold("media", tag, b"")
