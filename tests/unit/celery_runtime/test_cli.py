@@ -115,6 +115,35 @@ def test_the_health_command_answers_at_once_when_nothing_listens(monkeypatch, ca
     assert "no answer from http://127.0.0.1:1/readyz" in capsys.readouterr().out
 
 
+RUN_A_WORKER = """
+import sys
+from celery import Celery
+from click import Option
+from celery_runtime import cli
+
+class Worker:
+    exitcode = 7
+    def __init__(self, **options):
+        print(options["hello"], options["concurrency"], options["no_color"])
+    def start(self):
+        pass
+
+app = Celery()
+app.Worker = Worker
+app.user_options["worker"].add(Option(["--hello"]))
+app.user_options["preload"].add(Option(["--early"]))
+print(cli._run(app, ["worker", "--hello=there", "--early=bird", "--concurrency=3"]))
+print(*{"celery.bin.celery", "flower", "prompt_toolkit", "tornado"} & set(sys.modules))
+"""
+
+
+def test_a_worker_has_its_apps_options_and_no_other_command_in_its_memory():
+    command, environment = [sys.executable, "-c", RUN_A_WORKER], os.environ | {"NO_COLOR": "1"}
+    result = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
+
+    assert result.stdout.splitlines() == ["there 3 True", "7", ""]
+
+
 def test_a_worker_that_cannot_run_ends_with_a_code_that_says_so(monkeypatch, tmp_path):
     (tmp_path / "broken.py").write_text(
         "from celery import Celery\napp = Celery('broken', broker='memory://')\napp.conf.worker_pool = 'absent'\n"
